@@ -1,0 +1,39 @@
+# Two commands: `make report` runs the main job, `make test` passes the tests. Each sets everything up first.
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread per process: BLAS threads fight with our own workers on small matrices.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: report test slow lint lock clean
+
+report: .venv/ready
+	$(BIN)/causal-s4 run analyses/rotterdam_hormone/study.toml --out out/rotterdam_hormone
+	@echo "Open out/rotterdam_hormone/report.html"
+
+test: .venv/ready lint
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+slow: .venv/ready
+	$(BIN)/python -m pytest -n auto --dist load -m slow
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Write the lock anew from pyproject.toml; it names no host.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet pip-tools
+	.venv-lock/bin/pip-compile --quiet --all-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --no-header --strip-extras --allow-unsafe --output-file requirements.lock pyproject.toml
+	rm -rf .venv-lock
+
+clean:
+	rm -rf out .venv
