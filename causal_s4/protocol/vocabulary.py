@@ -135,6 +135,9 @@ class Measure(StrEnum):
     RMST_DIFFERENCE = "rmst difference"
     RMST_RATIO = "rmst ratio"
     MEDIAN_SURVIVAL = "median survival"
+    CUMULATIVE_INCIDENCE = "cumulative incidence"
+    CUMULATIVE_INCIDENCE_DIFFERENCE = "cumulative incidence difference"
+    CUMULATIVE_INCIDENCE_RATIO = "cumulative incidence ratio"
 
 
 class Design(StrEnum):

@@ -1,0 +1,512 @@
+"""Where the effect meets its interval: curves, effects and tests of a risk table, naive or weighted.
+
+The survival room says what is estimated and how it moves with each row's weight; the inference room turns
+that into an interval. This module joins them and attaches names and units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from causal_s4.cohort import Cohort, RiskTable
+from causal_s4.errors import UsageError
+from causal_s4.inference.influence import curve_variance, influence, row_weights, standard_errors
+from causal_s4.kernels.balance import effective_sample_size
+from causal_s4.kernels.risk_sets import merge_close
+from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Arm, Measure
+from causal_s4.results import (
+    EffectEstimate,
+    EffectTable,
+    Floats,
+    HazardsCheck,
+    Ints,
+    ScoreTest,
+    SurvivalCurve,
+    Weights,
+    read_only,
+)
+from causal_s4.survival.functionals import (
+    ARMS,
+    ArmCurve,
+    Functional,
+    arm_functionals,
+    competing_functionals,
+    fit_arms,
+    hazard_ratio,
+    require_events,
+    require_follow_up,
+    score_gradient,
+)
+from causal_s4.survival.regression import hazard_ratio_trend, period_hazard_ratio
+
+_RISK_ROWS = 6  # intervals of the at-risk table
+_CURVE_BLOCK = 64  # event times whose influence is held at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A risk table with weights, and how estimates from it are named.
+
+    Parameters
+    ----------
+    table : RiskTable
+    weights : Weights or None
+        None is the naive comparison.
+    analysis, population : str
+        Labels of every estimate.
+    account : bool
+        Whether intervals account for the estimation of the weights.
+    level : float
+        Of the intervals.
+    ties : {"efron", "breslow"}
+    """
+
+    table: RiskTable
+    weights: Weights | None
+    analysis: str
+    population: str
+    account: bool = True
+    level: float = 0.95
+    ties: str = "efron"
+
+    @property
+    def weight(self) -> Floats:
+        """One weight a row."""
+        return row_weights(self.table, self.weights)
+
+    @property
+    def variance(self) -> str:
+        """How the intervals are made, in words."""
+        if self.weights is not None and not self.weights.estimated:
+            return "influence, given weights: their estimation is not accounted for"
+        if not self.account and self.weights is not None:
+            return "influence, weights taken as known"
+        return "influence"
+
+    def phi(self, gradient: Floats) -> Floats:
+        """Each patient's influence."""
+        return influence(self.table, self.weights, gradient, account=self.account)
+
+    def counts(self, arm: Arm | None) -> tuple[int, int, float]:
+        """Patients, patients with the event, and effective sample size, of one arm or both."""
+        weight = self.weight
+        n, events, ess = 0, 0, 0.0
+        for each, code in ARMS:
+            if arm is not None and each != arm:
+                continue
+            rows = (self.table.arm == code) & (weight > 0)
+            n += len(np.unique(self.table.patient[rows]))
+            events += len(np.unique(self.table.patient[rows & (self.table.event == 1)]))
+            ess += self._ess(rows, weight)
+        return n, events, ess
+
+    def _ess(self, rows: np.ndarray, weight: Floats) -> float:
+        if self.weights is not None and self.weights.by_row:
+            # weights change over follow-up: those at entry would all be one, so take the latest row of each patient
+            latest = np.full(self.table.n_patients, -np.inf)
+            np.maximum.at(latest, self.table.patient[rows], self.table.stop[rows])
+            final = rows & (self.table.stop >= latest[self.table.patient])
+            return effective_sample_size(weight[final])
+        first = np.zeros(self.table.n_patients)
+        first[self.table.patient[rows]] = weight[rows]
+        return effective_sample_size(first)
+
+
+# --- public verbs -------------------------------------------------------------------------------
+
+
+def survival_curves(
+    source: Cohort | RiskTable,
+    weights: Weights | None = None,
+    *,
+    outcome: str | None = None,
+    level: float = 0.95,
+    variance: str = "influence",
+) -> dict[str, SurvivalCurve]:
+    """Estimate the survival curve of each arm.
+
+    Parameters
+    ----------
+    source : Cohort or RiskTable
+    weights : Weights, optional
+        Without weights, the naive curves.
+    outcome : str, optional
+        Of a cohort with several; the primary one by default.
+    level : float
+        Of the pointwise intervals.
+    variance : {"influence", "fixed"}
+        ``"fixed"`` takes the weights as known, for comparison with other software.
+
+    Returns
+    -------
+    dict of str to SurvivalCurve
+        ``"treated"`` and ``"control"``.
+
+    Raises
+    ------
+    NoEventsError
+        When an arm has no patients.
+    """
+    comparison = _comparison(source, weights, outcome=outcome, level=level, ties="efron", variance=variance)
+    return estimate_curves(comparison)
+
+
+def estimate_effects(
+    source: Cohort | RiskTable,
+    weights: Weights | None = None,
+    *,
+    horizons: Sequence[float] = (),
+    ties: str = "efron",
+    variance: str = "influence",
+    level: float = 0.95,
+    outcome: str | None = None,
+    replicates: int | None = None,
+    seed: int | None = None,
+    jobs: int | None = None,
+) -> EffectTable:
+    """Estimate hazard ratio, survival, restricted mean and median, with intervals.
+
+    Parameters
+    ----------
+    source : Cohort or RiskTable
+    weights : Weights, optional
+        Without weights, the naive effects only; with them, the weighted effects and then the naive ones.
+    horizons : sequence of float
+        In the data's time unit; survival and restricted mean survival time are compared at each.
+    ties : {"efron", "breslow"}
+    variance : {"influence", "fixed"}
+        ``"influence"`` accounts for the estimation of the weights; ``"fixed"`` takes them as known.
+    level : float
+        Confidence level, between 0 and 1.
+    outcome : str, optional
+        Of a cohort with several; the primary one by default.
+    replicates, seed, jobs : int, optional
+        For resampling only; refused otherwise.
+
+    Returns
+    -------
+    EffectTable
+        Differences are treated minus control, ratios treated over control. ``std_error`` of a ratio is
+        that of its logarithm.
+
+    Raises
+    ------
+    UsageError
+        For an option that is wrong or would have no effect.
+    NoEventsError, BeyondFollowUpError, ConvergenceError
+        When the data cannot give the estimate.
+    """
+    asked = {"replicates": replicates, "seed": seed, "jobs": jobs}
+    idle = [name for name, value in asked.items() if value is not None]
+    if idle and variance in ("influence", "fixed"):
+        raise UsageError(f"{', '.join(idle)} would have no effect with variance={variance!r}")
+    comparison = _comparison(source, weights, outcome=outcome, level=level, ties=ties, variance=variance)
+    horizons = check_horizons(horizons)
+    estimates = effects_of(comparison, horizons)
+    if comparison.weights is not None and comparison.analysis == Analysis.WEIGHTED:
+        naive = _comparison(source, None, outcome=outcome, level=level, ties=ties, variance="influence")
+        estimates = [*estimates, *effects_of(naive, horizons)]
+    return EffectTable(estimates=tuple(estimates))
+
+
+def check_horizons(horizons: Sequence[float]) -> list[float]:
+    """Return the horizons as floats.
+
+    Raises
+    ------
+    UsageError
+        Unless all are finite and above zero.
+    """
+    values = [float(h) for h in horizons]
+    bad = [h for h in values if not (np.isfinite(h) and h > 0)]
+    if bad:
+        raise UsageError(f"horizons must be finite and above zero; found {bad}")
+    return values
+
+
+def _comparison(
+    source: Cohort | RiskTable,
+    weights: Weights | None,
+    *,
+    outcome: str | None,
+    level: float,
+    ties: str,
+    variance: str,
+) -> Comparison:
+    if not 0 < level < 1:
+        raise UsageError(f"level must lie between 0 and 1; found {level!r}")
+    if ties not in ("efron", "breslow"):
+        raise UsageError(f"ties must be 'efron' or 'breslow'; found {ties!r}")
+    if variance not in ("influence", "fixed"):
+        raise UsageError(f"variance must be 'influence' or 'fixed'; found {variance!r}")
+    if isinstance(source, RiskTable):
+        if outcome is not None and outcome != source.outcome:
+            raise UsageError(f"this risk table is of {source.outcome!r}; outcome={outcome!r} would have no effect")
+        table = source
+        weights = weights if weights is not None else source.weights
+    else:
+        table = source.risk_table(outcome)
+    if weights is not None:
+        expected = len(table) if weights.by_row else table.n_patients
+        if len(weights.values) != expected:
+            raise UsageError(
+                f"expected {expected} weights, one a {'row' if weights.by_row else 'patient'}; found {len(weights.values)}"
+            )
+    return Comparison(
+        table=table,
+        weights=weights,
+        analysis=Analysis.NAIVE if weights is None else table.analysis,
+        population=UNADJUSTED if weights is None else weights.population,
+        account=variance == "influence",
+        level=level,
+        ties=ties,
+    )
+
+
+# --- curves -------------------------------------------------------------------------------------
+
+
+def estimate_curves(comparison: Comparison, risk_times: Sequence[float] | None = None) -> dict[str, SurvivalCurve]:
+    """Return both arms' curves with pointwise complementary log-log bands."""
+    table = comparison.table
+    fits = fit_arms(table, comparison.weight)
+    if risk_times is None:
+        risk_times = _risk_times(max(curve.last_time for curve in fits.values()))
+    return {str(arm): _curve(comparison, curve, np.asarray(risk_times, dtype=float)) for arm, curve in fits.items()}
+
+
+def _risk_times(last: float) -> Floats:
+    return np.asarray(np.linspace(0, last, _RISK_ROWS + 1)[:-1])
+
+
+def _curve(comparison: Comparison, curve: ArmCurve, risk_times: Floats) -> SurvivalCurve:
+    fit = curve.fit
+    std_error = np.concatenate([[0.0], np.sqrt(_curve_variance(comparison, curve))])
+    survival = np.concatenate([[1.0], fit.survival])
+    z = norm.ppf(0.5 + comparison.level / 2)
+    lower, upper = _cloglog(survival, std_error, z)
+    weight = comparison.weight[curve.rows]
+    at_risk, ess = [], []
+    patient = comparison.table.patient[curve.rows]
+    for time in risk_times:
+        # just before the time: a patient whose follow-up ends at that time is still counted
+        present = (curve.start < time) & (curve.stop >= time) if time > 0 else curve.start <= 0
+        at_risk.append(len(np.unique(patient[present])))
+        ess.append(effective_sample_size(weight[present]))
+    return SurvivalCurve(
+        outcome=comparison.table.outcome,
+        analysis=comparison.analysis,
+        population=comparison.population,
+        arm=str(curve.arm),
+        unit=str(comparison.table.time_unit),
+        level=comparison.level,
+        times=read_only(np.concatenate([[0.0], fit.sets.times])),
+        survival=read_only(survival),
+        std_error=read_only(std_error),
+        lower=read_only(lower),
+        upper=read_only(upper),
+        risk_times=read_only(risk_times.copy()),
+        at_risk=read_only(np.array(at_risk, dtype=np.int64)),
+        ess_at_risk=read_only(np.array(ess)),
+    )
+
+
+def _curve_variance(comparison: Comparison, curve: ArmCurve) -> Floats:
+    table, fit = comparison.table, curve.fit
+    alive = fit.at_risk - fit.deaths
+    simple = len(table) == table.n_patients and not fit.sets.delayed
+    if simple and (comparison.weights is None or not comparison.weights.by_row):
+        used = (alive > 1e-12 * fit.at_risk) & (fit.deaths > 0)
+        rate = np.divide(1.0, alive, out=np.zeros_like(alive), where=used)
+        hazard = np.divide(fit.deaths, fit.at_risk, out=np.zeros_like(alive), where=fit.deaths > 0)
+        dead = np.zeros(curve.rows.size, dtype=bool)
+        dead[fit.sets.dead] = True
+        return curve_variance(
+            table,
+            comparison.weights,
+            curve.rows,
+            fit.sets.last,
+            rate,
+            hazard,
+            fit.survival,
+            dead,
+            account=comparison.account,
+        )
+    times = fit.sets.times
+    variance = np.empty(len(times))
+    for begin in range(0, len(times), _CURVE_BLOCK):
+        block = slice(begin, begin + _CURVE_BLOCK)
+        gradient = np.column_stack(
+            [curve.spread(fit.survival_gradient(time), len(table)) for time in times[block]]
+        )
+        variance[block] = (comparison.phi(gradient) ** 2).sum(axis=0)
+    return variance
+
+
+def _cloglog(survival: Floats, std_error: Floats, z: float) -> tuple[Floats, Floats]:
+    """Complementary log-log limits; NaN where S is 0 or where a standard error of zero says nothing."""
+    inside = (survival > 0) & (survival < 1)
+    s = np.where(inside, survival, 0.5)
+    spread = z * std_error / np.abs(s * np.log(s))
+    lower = np.where(inside, s ** np.exp(spread), np.nan)
+    upper = np.where(inside, s ** np.exp(-spread), np.nan)
+    start = survival == 1
+    return np.where(start, 1.0, lower), np.where(start, 1.0, upper)
+
+
+# --- effects ------------------------------------------------------------------------------------
+
+
+def effects_of(comparison: Comparison, horizons: Sequence[float]) -> list[EffectEstimate]:
+    """Return every effect of a comparison: hazard ratio first, then by horizon, then medians."""
+    table, weight = comparison.table, comparison.weight
+    require_events(table, weight)
+    competing = bool((table.event == 2).any())
+    fits = fit_arms(table, weight, any_event=competing)
+    require_follow_up(fits, horizons, table.outcome, str(table.time_unit))
+    found = [hazard_ratio(table, weight, ties=comparison.ties)]
+    # with competing events the curve is that of being free of every event; risk is the cumulative incidence
+    found += arm_functionals(fits, horizons, len(table))
+    if competing:
+        found += competing_functionals(table, weight, horizons)
+    phi = comparison.phi(np.column_stack([each.gradient for each in found]))
+    estimates = [
+        _estimate(comparison, each, float(se)) for each, se in zip(found, standard_errors(phi), strict=True)
+    ]
+    return [*estimates, *_medians(comparison, fits)]
+
+
+def _estimate(comparison: Comparison, each: Functional, std_error: float) -> EffectEstimate:
+    z = float(norm.ppf(0.5 + comparison.level / 2))
+    lower: float | None = each.theta - z * std_error
+    upper: float | None = each.theta + z * std_error
+    value, p_value = each.theta, None
+    if each.scale == "log":
+        value, lower, upper = float(np.exp(each.theta)), float(np.exp(lower)), float(np.exp(upper))
+    elif each.scale == "cloglog":
+        low, high = _cloglog(np.array([each.theta]), np.array([std_error]), z)
+        lower, upper = _number(low[0]), _number(high[0])
+    if each.arm is None:
+        p_value = float(2 * norm.sf(abs(each.theta) / std_error)) if std_error > 0 else None
+    n, events, ess = comparison.counts(each.arm)
+    return EffectEstimate(
+        outcome=comparison.table.outcome,
+        analysis=comparison.analysis,
+        population=comparison.population,
+        measure=str(each.measure),
+        arm=None if each.arm is None else str(each.arm),
+        horizon=each.horizon,
+        unit=unit_of(each.measure, str(comparison.table.time_unit)),
+        value=value,
+        std_error=std_error,
+        lower=lower,
+        upper=upper,
+        level=comparison.level,
+        variance=comparison.variance,
+        p_value=p_value,
+        n=n,
+        events=events,
+        ess=ess,
+    )
+
+
+def unit_of(measure: Measure, time_unit: str) -> str:
+    """Return the unit of a measure: a ratio, a probability, or the data's time unit."""
+    if measure.endswith("ratio"):
+        return "ratio"
+    if measure.startswith(("survival", "cumulative incidence")):
+        return "probability"
+    return time_unit
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _medians(comparison: Comparison, fits: dict[Arm, ArmCurve]) -> Iterable[EffectEstimate]:
+    """Median survival by arm; its interval holds the times whose interval of S(t) contains one half."""
+    for arm, curve in fits.items():
+        fit = curve.fit
+        band = _cloglog(fit.survival, np.sqrt(_curve_variance(comparison, curve)), float(norm.ppf(0.5 + comparison.level / 2)))
+        n, events, ess = comparison.counts(arm)
+        yield EffectEstimate(
+            outcome=comparison.table.outcome,
+            analysis=comparison.analysis,
+            population=comparison.population,
+            measure=str(Measure.MEDIAN_SURVIVAL),
+            arm=str(arm),
+            horizon=None,
+            unit=str(comparison.table.time_unit),
+            value=_number(fit.median()),
+            std_error=None,
+            lower=_first_below_half(fit.sets.times, band[0]),
+            upper=_first_below_half(fit.sets.times, band[1]),
+            level=comparison.level,
+            variance=comparison.variance,
+            p_value=None,
+            n=n,
+            events=events,
+            ess=ess,
+        )
+
+
+def _first_below_half(times: Floats, limit: Floats) -> float | None:
+    below = np.flatnonzero(np.nan_to_num(limit, nan=0.0) <= 0.5)
+    return float(times[below[0]]) if below.size else None
+
+
+# --- tests --------------------------------------------------------------------------------------
+
+
+def score_test(comparison: Comparison) -> ScoreTest:
+    """Return the score test of no effect under the weights, with its influence-function variance.
+
+    It takes the place of a weighted log-rank test, which treats weights as copies of patients.
+    """
+    score, gradient = score_gradient(comparison.table, comparison.weight, ties=comparison.ties)
+    z = score / float(standard_errors(comparison.phi(gradient)))
+    return ScoreTest(
+        outcome=comparison.table.outcome,
+        analysis=comparison.analysis,
+        population=comparison.population,
+        test="score test of no effect, influence-function variance",
+        z=z,
+        p_value=float(2 * norm.sf(abs(z))),
+    )
+
+
+def hazards_check(comparison: Comparison, cuts: Sequence[float] = ()) -> HazardsCheck:
+    """Return the trend of the log hazard ratio in log time, and hazard ratios by period of follow-up."""
+    table, weight = comparison.table, comparison.weight
+    slope, gradient = hazard_ratio_trend(table, weight)
+    std_error = float(standard_errors(comparison.phi(gradient)))
+    z = float(norm.ppf(0.5 + comparison.level / 2))
+    periods = []
+    edges = [0.0, *cuts, float(table.stop.max())]
+    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        part = period_hazard_ratio(table, weight, begin, end, ties=comparison.ties) if begin < end else None
+        if part is not None:
+            theta, se = part[0], float(standard_errors(comparison.phi(part[1])))
+            periods.append((begin, end, *(float(np.exp(theta + s * se)) for s in (0, -z, z))))
+    return HazardsCheck(
+        outcome=table.outcome,
+        analysis=comparison.analysis,
+        population=comparison.population,
+        slope=slope,
+        std_error=std_error,
+        p_value=float(2 * norm.sf(abs(slope) / std_error)) if std_error > 0 else float("nan"),
+        periods=tuple(periods),
+    )
+
+
+def median_follow_up(time: Floats, event: Ints) -> float | None:
+    """Return the median follow-up by the reverse Kaplan-Meier method; None if not reached."""
+    from causal_s4.kernels.kaplan_meier import KaplanMeier
+    from causal_s4.kernels.risk_sets import RiskSets
+
+    sets = RiskSets.of(None, merge_close(time), event == 0)
+    return _number(KaplanMeier.fit(sets, np.ones(len(time))).median())

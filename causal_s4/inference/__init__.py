@@ -1,0 +1,1 @@
+"""THE INTERVAL: influence functions that account for estimated weights, and resampling."""

@@ -1,0 +1,1 @@
+"""REBALANCING: propensity models, weights with their estimating equations, balance, positivity."""

@@ -1,0 +1,349 @@
+"""The sentences: the answer, the trial that is emulated, and how it was analysed.
+
+Each sentence is drafted from the protocol and the result; one that they do not support is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Arm, Design, Estimand
+from causal_s4.report.reading import EFFECT, Reading, Side, capital, clean, join, mid, plural, pretty, state
+from causal_s4.report.tables import Row, Table, variance_words
+from causal_s4.results import Finding, SensitivityResult
+
+SEVERITIES = ("serious", "caution", "note")
+
+
+# --- the answer ---------------------------------------------------------------------------------
+
+
+def answer(reading: Reading) -> list[str]:
+    """Return the answer about the primary outcome in two or three sentences."""
+    outcome = reading.outcomes[0]
+    naive, front = (reading.side(pair, outcome) for pair in (reading.naive, reading.front))
+    sentences = [_absolute(reading, outcome, naive, "Without adjustment")]
+    if reading.front != reading.naive:
+        sentences.append(_absolute(reading, outcome, front, f"Under the stated assumptions, among {front.population}"))
+        if naive.hazard_ratio and front.hazard_ratio:
+            sentences.append(
+                f"The hazard ratio was {reading.with_interval(naive.hazard_ratio)} unadjusted and "
+                f"{reading.with_interval(front.hazard_ratio)} {_how(reading.front[0])}."
+            )
+    elif naive.hazard_ratio:
+        sentences.append(f"The hazard ratio was {reading.with_interval(naive.hazard_ratio)}.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def _absolute(reading: Reading, outcome: str, side: Side, opening: str) -> str:
+    if not (side.survival_treated and side.survival_control and side.survival_difference):
+        return ""
+    return (
+        f"{opening}, {reading.value(side.survival_treated)}% with {reading.arm_words(Arm.TREATED)} and "
+        f"{reading.value(side.survival_control)}% with {reading.arm_words(Arm.CONTROL)} were {state(outcome)} at "
+        f"{reading.horizon(side.survival_difference)}: a difference of "
+        f"{reading.with_interval(side.survival_difference, unit=True)}."
+    )
+
+
+def _how(analysis: str) -> str:
+    if analysis in (Analysis.WEIGHTED, Analysis.LANDMARK):
+        return "after weighting"
+    return "after cloning, censoring and weighting" if analysis == Analysis.CLONE_CENSOR_WEIGHT else "after adjustment"
+
+
+def caveat(reading: Reading) -> str:
+    """Return the sentence that says what the answer rests on."""
+    adjustment = reading.result.adjustment
+    if adjustment.verdict == "not identified":
+        return "No measured set of covariates closes every back-door path of the diagram: neither number is an effect."
+    if adjustment.verdict == "none needed":
+        return (
+            "The diagram asks for no adjustment; the unadjusted comparison is the effect only if the diagram is right."
+        )
+    return (
+        "The adjusted numbers are an effect only if the diagram is right, "
+        f"the {len(adjustment.nodes)} {plural(len(adjustment.nodes), 'covariate')} "
+        f"{'is' if len(adjustment.nodes) == 1 else 'are'} measured well, "
+        "and patients like those compared exist in both arms."
+    )
+
+
+# --- the trial ----------------------------------------------------------------------------------
+
+
+def trial_table(reading: Reading) -> Table:
+    """Return the trial that would answer the question, and how this cohort stands in for it."""
+    from causal_s4.report.tables import Column
+
+    rows = [
+        ("Eligibility", *_eligibility(reading)),
+        ("Strategies", *_strategies(reading)),
+        ("Assignment", "At random", _assignment(reading)),
+        ("Time zero", "The day of assignment", _time_zero(reading)),
+        ("Follow-up", "From assignment to the event or the end of follow-up", _follow_up(reading)),
+        (
+            "Outcomes",
+            capital(join(mid(clean(name)) for name in reading.outcomes)),
+            "As recorded in the file; names and codes in the protocol",
+        ),
+        ("Estimand", *_estimand(reading)),
+        ("Assumptions", "Random assignment makes the arms comparable", _assumptions(reading)),
+        ("Analysis", "Survival, restricted mean survival time and hazard ratio by arm", _analysis(reading)),
+    ]
+    return Table(
+        name="trial",
+        caption="The question: the trial that would answer it, and how this cohort emulates it",
+        columns=tuple(Column(label=label, numeric=False) for label in ("Component", "Target trial", "This cohort")),
+        rows=tuple(Row(cells=cells) for cells in rows),
+    )
+
+
+def _eligibility(reading: Reading) -> tuple[str, str]:
+    conditions = [capital(each.describe(clean(column))) for column, each in reading.result.protocol.eligibility.items()]
+    steps = reading.attrition()
+    first, last = (steps[0].n, steps[-1].n) if steps else (reading.result.cohort.n,) * 2
+    return (
+        "; ".join(conditions) or "Every patient of the file",
+        f"{reading.people(last)} of {reading.people(first)} patients, by the flow chart below",
+    )
+
+
+def _strategies(reading: Reading) -> tuple[str, str]:
+    treated, control = reading.arm(Arm.TREATED), reading.arm_words(Arm.CONTROL)
+    cohort = reading.result.cohort
+    counts = (
+        f"{reading.people(cohort.treated)} {plural(cohort.treated, 'patient')} and {reading.people(cohort.control)}"
+    )
+    zero = reading.result.protocol.time_zero
+    if zero.design == Design.CLONE_CENSOR_WEIGHT:
+        return (
+            f"{treated} within {join(map(str, zero.grace_period))} of time zero, against {control}",
+            f"Each patient stands in both arms until they depart from it ({counts} started as labelled)",
+        )
+    return f"{treated}, against {control}", f"The treatment recorded for each patient ({counts})"
+
+
+def _assignment(reading: Reading) -> str:
+    adjustment = reading.result.adjustment
+    if adjustment.verdict == "none needed":
+        return "By routine care; the diagram leaves no back-door path open"
+    if adjustment.verdict == "not identified":
+        return "By routine care; no measured set of covariates makes it as good as random"
+    return f"By routine care; taken as random given {join(pretty(name).lower() for name in adjustment.nodes)}"
+
+
+def _time_zero(reading: Reading) -> str:
+    zero = reading.result.protocol.time_zero
+    if zero.design == Design.LANDMARK:
+        return f"The landmark at {join(map(str, zero.landmark))}; arms by the treatment received before it"
+    if zero.design == Design.TIME_DEPENDENT:
+        return "Time zero of the file; a patient counts as untreated until treatment starts"
+    if zero.design == Design.CLONE_CENSOR_WEIGHT:
+        return f"Time zero of the file for both strategies, with a grace period of {join(map(str, zero.grace_period))}"
+    return "Time zero of the file, when the treatment is already known"
+
+
+def _follow_up(reading: Reading) -> str:
+    cohort = reading.result.cohort
+    said = [
+        f"{reading.about(median)} for {mid(clean(name))}"
+        for name, median in cohort.follow_up.items()
+        if name in reading.outcomes
+    ]
+    return f"The same; median {join(said)}" if said else "The same"
+
+
+def _estimand(reading: Reading) -> tuple[str, str]:
+    population = reading.front[1]
+    if population in set(Estimand):
+        whom = f"The effect in {Estimand(population).describes}"
+        return f"{whom}, {population}", f"The same, by weights with an effective number of {_effective(reading)}"
+    if population in (CONDITIONAL, UNADJUSTED):
+        return "The effect of the strategies", "A hazard ratio conditional on the covariates"
+    return f"The effect in the population: {clean(population)}", "The same, by weights"
+
+
+def _effective(reading: Reading) -> str:
+    weights, write = reading.result.weights, reading.numbers
+    if weights is None:
+        return "patients as they are"
+    return f"{write.number(weights.ess_treated, 0)} and {write.number(weights.ess_control, 0)} patients"
+
+
+def _assumptions(reading: Reading) -> str:
+    return (
+        "; ".join(clean(each).rstrip(".") for each in reading.result.adjustment.untested_assumptions)
+        or "Those of the diagram"
+    )
+
+
+def _analysis(reading: Reading) -> str:
+    variances = dict.fromkeys(e.variance for e in reading.result.effects if (e.analysis, e.population) == reading.front)
+    return (
+        f"The same, weighted; intervals by {join(variance_words(name) for name in variances)}"
+        if variances
+        else "The same, weighted"
+    )
+
+
+# --- the method ---------------------------------------------------------------------------------
+
+
+def methods(reading: Reading) -> list[tuple[str, str]]:
+    """Return how it was done, as (heading, sentences) pairs, each true of this protocol."""
+    notes = [
+        ("Adjustment set", _adjustment_note(reading)),
+        ("Weights", _weights_note(reading)),
+        ("Balance", _balance_note(reading)),
+    ]
+    notes += [
+        ("Estimators", _estimators_note(reading)),
+        ("Intervals", _intervals_note(reading)),
+        ("Missing values", _missing_note(reading)),
+    ]
+    notes.append(("Conventions", _conventions_note(reading)))
+    return [(heading, text) for heading, text in notes if text]
+
+
+def _adjustment_note(reading: Reading) -> str:
+    adjustment = reading.result.adjustment
+    said = "Chosen by the adjustment criterion on the diagram, before the outcome was looked at."
+    if adjustment.second_opinion == "agrees":
+        said += " dowhy, asked for a second opinion, agrees that the set is sufficient."
+    elif adjustment.second_opinion.startswith("disagrees"):
+        said += f" dowhy {clean(adjustment.second_opinion)}."
+    return said
+
+
+def _weights_note(reading: Reading) -> str:
+    from causal_s4.protocol.methods import WEIGHTING_METHODS
+
+    summary = reading.result.weights
+    if summary is None:
+        return ""
+    spec = reading.result.protocol.propensity or reading.result.protocol.initiation
+    known = WEIGHTING_METHODS.get(summary.method)
+    said = [f"{known.label if known else capital(clean(summary.method))}."]
+    if spec and spec.splines:
+        said.append(f"Restricted cubic splines: {join(f'{clean(c)} ({k} knots)' for c, k in spec.splines.items())}.")
+    if spec and spec.log1p:
+        said.append(f"Entered as log(1 + x): {join(map(clean, spec.log1p))}.")
+    if spec and spec.interactions:
+        said.append(f"Interactions: {join(f'{clean(a)} with {clean(b)}' for a, b in spec.interactions)}.")
+    if summary.normalisation:
+        said.append(f"Weights for the {reading.population(summary.population)}: {clean(summary.normalisation)}.")
+    said.append(f"{reading.people(summary.truncated)} truncated, {reading.people(summary.trimmed)} patients trimmed.")
+    if summary.c_statistic is not None:
+        c = f"The c-statistic of the propensity score was {reading.numbers.number(summary.c_statistic, 2)}"
+        after = summary.c_statistic_weighted
+        said.append(
+            f"{c} before and {reading.numbers.number(after, 2)} after weighting (0.5: no difference left)."
+            if after is not None
+            else f"{c}."
+        )
+    return " ".join(said)
+
+
+def _balance_note(reading: Reading) -> str:
+    balance = reading.result.balance
+    if balance is None or balance.worst is None:
+        return ""
+    count = sum(abs(row.smd_after) > 0.1 for row in balance.rows)
+    before = sum(abs(row.smd_before) > 0.1 for row in balance.rows)
+    worst = balance.worst
+    name = pretty(worst.column) + (f": {clean(worst.level)}" if worst.level is not None else "")
+    return (
+        f"{before} of {len(balance.rows)} terms differed by more than 0.1 standard deviations before weighting "
+        f"and {count} after it; "
+        f"the largest difference left was {reading.numbers.smd(abs(worst.smd_after))} ({name}). "
+        f"Denominator: {clean(balance.denominator)}."
+    )
+
+
+def _estimators_note(reading: Reading) -> str:
+    ties = reading.result.protocol.inference.ties
+    measures = dict.fromkeys(each.measure for each in reading.result.effects)
+    said = []
+    if any(measure.startswith("survival") for measure in measures):
+        said.append(
+            "Survival by the (weighted) Kaplan\N{EN DASH}Meier estimator, "
+            "pointwise intervals on the complementary log-log scale."
+        )
+    if any(measure.startswith("rmst") for measure in measures):
+        said.append("Restricted mean survival time as the area under that curve up to the horizon.")
+    if "hazard ratio" in measures:
+        said.append(
+            f"Hazard ratio from a Cox model with treatment alone, {clean(ties).capitalize()}'s method for ties; "
+            "one number for the whole follow-up."
+        )
+    if any(each.analysis == Analysis.MULTIVARIABLE for each in reading.result.effects):
+        said.append("The multivariable Cox model is conditional on its covariates, and therefore another quantity.")
+    return " ".join(said)
+
+
+def _intervals_note(reading: Reading) -> str:
+    inference = reading.result.protocol.inference
+    variances = dict.fromkeys(each.variance for each in reading.result.effects)
+    level = reading.numbers.level(inference.level).removesuffix(" CI")
+    return f"{level} confidence intervals by {join(variance_words(name) for name in variances)}."
+
+
+def _missing_note(reading: Reading) -> str:
+    missing = {name: count for name, count in reading.result.cohort.missing.items() if count}
+    if not missing:
+        return "No covariate value was missing." if reading.result.cohort.missing else ""
+    said = join(f"{pretty(name)} ({reading.people(count)})" for name, count in missing.items())
+    return f"Patients without a value: {said}. What became of them is in the flow chart."
+
+
+def _conventions_note(reading: Reading) -> str:
+    return (
+        "Differences are treated minus control, ratios treated over control. "
+        f"Times are in {reading.result.cohort.time_unit} in the files; "
+        "a month is 30.4375 days, a year 365.25. Deaths come before censorings at the same time. "
+        f"Seed {reading.result.protocol.seed}."
+    )
+
+
+# --- doubt --------------------------------------------------------------------------------------
+
+
+def findings(reading: Reading) -> list[tuple[str, list[Finding]]]:
+    """Return the findings by severity, the gravest first; severities without one are left out."""
+    groups = {
+        severity: [each for each in reading.result.findings if each.severity == severity] for severity in SEVERITIES
+    }
+    return [(severity, group) for severity, group in groups.items() if group]
+
+
+def sensitivity_sentence(reading: Reading, result: SensitivityResult) -> str:
+    """Return the answer of a sensitivity analysis as a sentence; empty when its grid is the answer."""
+    write = reading.numbers
+    if result.value is None or (result.table and result.method != "e-value"):
+        return ""
+    if result.method == "e-value":
+        said = (
+            "To explain the estimate away, an unmeasured confounder would have to be associated with both "
+            f"treatment and outcome by a risk ratio of {write.ratio(result.value)} each, beyond the measured covariates"
+        )
+        if result.bound is not None:
+            said += f"; to move the confidence interval to include no effect, {write.ratio(result.bound)}"
+        return said + ". It says nothing of whether such a confounder exists: hold it against the measured ones."
+    unit = f" {clean(result.unit)}" if result.unit and result.unit != "ratio" else ""
+    said = f"{write.number(result.value, 2)}{unit}"
+    if result.lower is not None and result.upper is not None:
+        said += f" ({write.interval(write.number(result.lower, 2), write.number(result.upper, 2))})"
+    if result.bound is not None:
+        said += f"; for the limit nearer no effect, {write.number(result.bound, 2)}"
+    return said + (f". Direction: {clean(result.direction)}." if result.direction else ".")
+
+
+def adjusts(reading: Reading) -> bool:
+    """Tell whether the front answer claims an effect rather than an association."""
+    return reading.claim(reading.front) == EFFECT
+
+
+def bullets(sentences: Iterable[str]) -> list[str]:
+    """Return sentences fit to show, each ending in a full stop."""
+    return [text if text.endswith((".", "!", "?")) else f"{text}." for each in sentences if (text := clean(each))]

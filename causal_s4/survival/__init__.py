@@ -1,0 +1,1 @@
+"""THE EFFECT: weighted curves, effects on several scales, and the regression that papers report."""

@@ -1,0 +1,34 @@
+"""The made-up study, read and rendered once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fixtures import make_result  # noqa: E402
+
+from causal_s4.report.page import report_html  # noqa: E402
+from causal_s4.report.reading import Reading  # noqa: E402
+from causal_s4.report.write import contents  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def result():
+    return make_result()
+
+
+@pytest.fixture(scope="session")
+def reading(result):
+    return Reading(result)
+
+
+@pytest.fixture(scope="session")
+def page(result):
+    return report_html(result)
+
+
+@pytest.fixture(scope="session")
+def files(result):
+    return contents(result)
