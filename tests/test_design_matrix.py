@@ -1,5 +1,7 @@
 """The design matrix: spline bases against algebra and patsy, names, memory, and every refusal."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import patsy
@@ -261,13 +263,13 @@ def test_log1p_of_negative_values():
 
 
 def test_spline_of_too_few_values():
-    text = refused(FRAME, columns=["nodes"], splines={"nodes": 5})
-    assert "splines, nodes: 5 knots fall on" in text
+    text = refused(pd.DataFrame({"nodes": [0] * 90 + [1] * 10}), splines={"nodes": 5})
+    assert "splines, nodes: 5 knots fall on 2 different values" in text
     assert "Take it without a spline" in text
 
 
 def test_spline_with_too_many_knots_names_how_many_would_do():
-    nodes = read_table("data/rotterdam.csv", ["nodes"])  # 48 % have none
+    nodes = read_table(Path(__file__).parents[1] / "data/rotterdam.csv", ["nodes"])  # 48 % have none
     assert "5 knots fall on 4 different values" in refused(nodes, splines={"nodes": 5})
     assert "3 knots would do" in refused(nodes, splines={"nodes": 5})
     build_design_matrix(nodes, splines={"nodes": 3})

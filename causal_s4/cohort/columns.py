@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -66,6 +66,18 @@ def is_missing(column: pd.Series[Any]) -> Mask:
     return column.isna().to_numpy(dtype=bool)
 
 
+def is_all_text(column: pd.Series[Any]) -> bool:
+    """Return whether every value of a column is text, without a loop over its cells."""
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
+
+
+def where(column: pd.Series[Any], test: Callable[[Any], bool]) -> Mask:
+    """Return where a test of a value holds, asking it once for each distinct value; never where none is."""
+    codes, distinct = pd.factorize(column)
+    answers = np.array([*(test(value) for value in distinct), False], dtype=bool)
+    return answers[codes]  # the code of a missing value is -1
+
+
 def holds_dates(column: pd.Series[Any]) -> bool:
     """Return whether a column holds dates, times of day or spans of time."""
     kind = column.dtype
@@ -73,15 +85,16 @@ def holds_dates(column: pd.Series[Any]) -> bool:
         return True
     if isinstance(kind, pd.PeriodDtype):
         return True
-    return pd.api.types.is_object_dtype(kind) and any(
-        isinstance(value, dt.date | dt.time | dt.timedelta) for value in column.dropna()
-    )
+    if not pd.api.types.is_object_dtype(kind) or is_all_text(column):
+        return False
+    return any(isinstance(value, dt.date | dt.time | dt.timedelta) for value in column.dropna())
 
 
 def holds_records(column: pd.Series[Any]) -> bool:
     """Return whether the cells of a column hold lists, sets or records."""
-    nested: tuple[type, ...] = (list, tuple, dict, set, np.ndarray)
-    return pd.api.types.is_object_dtype(column.dtype) and any(isinstance(value, nested) for value in column)
+    if not pd.api.types.is_object_dtype(column.dtype) or is_all_text(column):
+        return False
+    return any(isinstance(value, list | tuple | dict | set | np.ndarray) for value in column)
 
 
 DATES_TODO = "Count the time from each patient's time zero first, as a number in the declared time unit"
@@ -106,16 +119,28 @@ def numbers_of(column: pd.Series[Any]) -> tuple[Floats, Mask]:
         Where it has a value that is not a number.
     """
     missing = is_missing(column)
-    if pd.api.types.is_bool_dtype(column.dtype) or holds_dates(column) or column.dtype.kind == "c":
-        return np.full(len(column), np.nan), ~missing
+    nothing = np.full(len(column), np.nan)
+    if (
+        pd.api.types.is_bool_dtype(column.dtype)
+        or column.dtype.kind == "c"
+        or is_all_text(column)
+        or holds_dates(column)
+    ):
+        return nothing, ~missing
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(column), dtype=bool)
     values = column.astype(object).to_numpy()
     numeric = np.array([_is_plain_number(v) and not isinstance(v, bool | np.bool_) for v in values], dtype=bool)
-    numbers = np.full(len(column), np.nan)
     readable = numeric & ~missing
-    numbers[readable] = [float(value) for value in values[readable]]
-    return numbers, ~numeric & ~missing
+    nothing[readable] = [_as_float(value) for value in values[readable]]
+    return nothing, ~numeric & ~missing
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
 
 
 def not_numbers(name: str, column: pd.Series[Any], strange: Mask, rows: Ints) -> Problem:
@@ -149,9 +174,7 @@ def matches(column: pd.Series[Any], declared: Any) -> Mask:
     A number matches numbers equal to it and, if it is 0 or 1, false and true; true and false match
     themselves and 1 and 0; text matches the same text only. Text never matches a number.
     """
-    codes, distinct = pd.factorize(column)
-    same = np.array([*(_same(value, declared) for value in distinct), False], dtype=bool)
-    return same[codes]  # the code of a missing value is -1
+    return where(column, lambda value: _same(value, declared))
 
 
 def _same(value: Any, declared: Any) -> bool:
@@ -177,7 +200,7 @@ def tally(column: pd.Series[Any]) -> dict[Any, int]:
 
 def code_order(value: Any) -> tuple[int, float, str]:
     """Order codes: numbers by size, then text by the alphabet."""
-    return (0, float(value), "") if _is_plain_number(value) else (1, 0.0, str(value))
+    return (0, _as_float(value), "") if _is_plain_number(value) else (1, 0.0, str(value))
 
 
 def spelled(value: Any) -> str:
@@ -187,7 +210,7 @@ def spelled(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if _is_plain_number(value):
-        number = float(value)
+        number = _as_float(value)
         return f"{number:.0f}" if number.is_integer() and abs(number) < 1e15 else repr(number)
     return str(value)
 

@@ -25,6 +25,7 @@ from causal_s4.cohort.columns import (
     named_codes,
     numbers_of,
     spelled,
+    where,
 )
 from causal_s4.errors import Problem
 from causal_s4.results import Finding, Floats, Ints
@@ -97,13 +98,13 @@ def _read(name: str, column: pd.Series[Any], missing: Mask, rows: Ints) -> pd.Se
         raise _UnreadableError(Problem(where=name, found="holds lists or records", expected="one value in each cell"))
     if isinstance(column.dtype, pd.CategoricalDtype):
         return _levels_of_categorical(name, column)
-    if pd.api.types.is_bool_dtype(column.dtype) or all(isinstance(v, bool | np.bool_) for v in column[~missing]):
-        # A column without a single value ends here too, and is reported by the count of its missing values.
+    if pd.api.types.infer_dtype(column, skipna=True) in ("boolean", "empty"):
+        # A column without a single value has none to classify; the count of its missing values says so.
         return column.astype("boolean")
     numbers, strange = numbers_of(column)
     if not strange.any():
         return _finite_numbers(name, column, numbers, rows)
-    text = np.array([isinstance(value, str) for value in column], dtype=bool)
+    text = where(column, lambda value: isinstance(value, str))
     foreign = strange & ~text
     if foreign.any():
         found = f"{counted(int(foreign.sum()), 'value')} neither number nor text ({name_rows(foreign, rows)})"
@@ -139,13 +140,12 @@ def _level_name(category: Any) -> str:
 
 def _levels_of_text(name: str, column: pd.Series[Any], text: Mask, missing: Mask, rows: Ints) -> pd.Series[Any]:
     """Take a column with text in it as levels, unless it was meant to be numbers."""
-    words = text.copy()
-    words[text] = [not is_number(value) for value in column[text]]
+    words = text & ~where(column, lambda value: isinstance(value, str) and is_number(value))
     plain = ~missing & ~words
-    commas = any(GROUPED_NUMBER.fullmatch(value.strip()) for value in column[words])
-    meant_as_numbers = (commas or plain.any()) and (
-        all(_stands_in(value) for value in column[words]) or plain.sum() >= words.sum()
-    )
+    strange = column[words].unique()
+    commas = any(GROUPED_NUMBER.fullmatch(value.strip()) for value in strange)
+    stand_ins = all(_stands_in(value) for value in strange)
+    meant_as_numbers = (commas or plain.any()) and (stand_ins or plain.sum() >= words.sum())
     untyped = ~text & ~missing
     if words.any() and (meant_as_numbers or untyped.any()):
         found = f"{counted(int(words.sum()), 'value')} of text in a column of numbers ({name_rows(words, rows)})"
@@ -154,7 +154,7 @@ def _levels_of_text(name: str, column: pd.Series[Any], text: Mask, missing: Mask
     if untyped.any():
         found = f"{counted(int(text.sum()), 'number')} stored as text ({name_rows(text, rows)})"
         raise _UnreadableError(Problem(where=name, found=found, expected="numbers", todo=how_to_mend(column[text])))
-    levels = sorted(set(column[~missing]))
+    levels = sorted(column[~missing].unique())
     _refuse_too_many(name, levels, len(column))
     return pd.Series(pd.Categorical(column.where(~missing, None), categories=levels), index=column.index)
 

@@ -269,9 +269,7 @@ def _untestable(question: Question, chosen: frozenset[str], measured: Collection
             f"{listed(absent)}: drawn, but without a column, so the arrows from and to it rest on the graph alone."
         )
     if chosen:
-        said.append(
-            f"{listed(chosen)}: recorded without error; errors of measurement leave part of the confounding."
-        )
+        said.append(f"{listed(chosen)}: recorded without error; errors of measurement leave part of the confounding.")
     return said
 
 

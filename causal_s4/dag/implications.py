@@ -23,6 +23,7 @@ from causal_s4.results import Floats, IndependenceTest
 if TYPE_CHECKING:
     import pandas as pd
 
+MAX_NODES = 100
 MAX_SETS_OF_A_PAIR = 100
 MAX_LEVELS = 20
 MAX_ROWS = 50_000
@@ -77,8 +78,18 @@ def implied_independencies(dag: Dag, among: Collection[str] | None = None) -> li
     -------
     list of Independence
         Sorted by pair, then by size of the conditioning set; at most 100 sets a pair.
+
+    Raises
+    ------
+    UsageError
+        For more than 100 measured nodes, whose pairs would take minutes.
     """
     measured = [node for node in dag.nodes if node not in dag.latent and (among is None or node in among)]
+    if len(measured) > MAX_NODES:
+        raise UsageError(
+            f"independencies are listed for at most {MAX_NODES} measured nodes; found {len(measured)}. "
+            "Name those of interest."
+        )
     adjacent = {frozenset(pair) for pair in (*dag.edges, *dag.bidirected)}
     found = []
     for x, y in combinations(measured, 2):
@@ -139,6 +150,8 @@ def check_implications(
             untested.append(f"{node}: {variable}")
         else:
             coded[node] = variable
+    if len(coded) > MAX_NODES:
+        return Implications(tests=(), untested=(f"{len(coded)} measured nodes: at most {MAX_NODES} are tested",))
     tests = []
     pairs: set[tuple[str, str]] = set()
     for claim in implied_independencies(dag, coded):

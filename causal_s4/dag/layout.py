@@ -279,8 +279,7 @@ def _crossings(layers: _Layers, rows: list[list[Vertex]]) -> int:
     for row, following in pairwise(rows):
         rank = {v: i for i, v in enumerate(following)}
         ends = np.array([rank[v] for u in row for v in sorted(layers.down.get(u, ()), key=rank.__getitem__)])
-        for i in range(len(ends) - 1):
-            count += int((ends[i + 1 :] < ends[i]).sum())
+        count += int(np.triu(ends[:, None] > ends[None, :], 1).sum())
     return count
 
 

@@ -105,7 +105,7 @@ def text(value: Any) -> str:
     if not isinstance(value, str):
         raise refusal(found(value), expected="text in quotes")
     if not value.strip():
-        raise refusal("empty text", expected="text in quotes")
+        raise refusal("empty text", expected="text that is not empty")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
         raise refusal(f"{found(value)} holds half a character", expected="text that can be written to a file")
     return str(value)

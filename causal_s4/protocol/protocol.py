@@ -350,6 +350,7 @@ _PLAIN = (
     ("Invalid hex value", "a backslash within text", "Write paths with /, or text in single quotes"),
     ("Expected '=' after a key", "a key without = and a value", ""),
     ("Expected newline or end of document", "something after the end of a value", "Put it on a line of its own"),
+    ("Invalid statement", "a line that starts with neither a key nor a [table]", ""),
     ("Invalid initial character for a key part", "a line that starts with neither a key nor a [table]", ""),
     ("Expected ']", "a table header without its closing bracket", ""),
     ("Unclosed array", "a list without its closing bracket", ""),

@@ -239,10 +239,7 @@ def _history(draft: Draft) -> Iterator[Flaw]:
             found="columns that change, but no [data] history to read them from",
             expected="a long table with the id column, time, and these columns",
         )
-
-
-def _history_id(draft: Draft) -> Iterator[Flaw]:
-    if _given(draft("data", "history")) and draft("data", "id") is None:
+    if _given(history) and draft("data", "id") is None:
         yield Flaw(
             path=("data", "id"), found="missing, but a history is joined by it", expected="the column in both files"
         )
@@ -461,7 +458,6 @@ _RULES = (
     _design_requires,
     _design_refuses,
     _history,
-    _history_id,
     _natural_until,
     _initiation_interval,
     _populations,

@@ -239,9 +239,7 @@ def write_result(result: StudyResult, folder: str | os.PathLike[str]) -> None:
         When the folder cannot be written, is not a folder, or holds files that are not an earlier
         result of this package or were changed since. What was there is then still there.
     """
-    with _readable(folder):
-        target = _target(folder)
-        _refuse_foreign(target)
+    target = check_folder(folder)
     files = contents(result)
     with _readable(folder), _parents(target.parent):
         draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
@@ -252,6 +250,20 @@ def write_result(result: StudyResult, folder: str | os.PathLike[str]) -> None:
             _swap(draft, target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_folder(folder: str | os.PathLike[str]) -> Path:
+    """Return the real folder a result would go to, before anything long is computed for it.
+
+    Raises
+    ------
+    InputError
+        As :func:`write_result` would.
+    """
+    with _readable(folder):
+        target = _target(folder)
+        _refuse_foreign(target)
+    return target
 
 
 def _target(folder: str | os.PathLike[str]) -> Path:

@@ -1,5 +1,6 @@
 """Eligibility: conditions in order, each counted, nobody lost between the lines."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -155,7 +156,5 @@ def test_lines_add_up_whatever_the_column(values, bound):
     except NoEventsError:
         assert not any(value is not None and value >= bound for value in values)
         return
-    assert [step.n for step in steps[1:]] == [
-        earlier.n - step.excluded for earlier, step in zip(steps, steps[1:], strict=False)
-    ]
+    assert [step.n for step in steps[1:]] == [earlier.n - step.excluded for earlier, step in pairwise(steps)]
     assert steps[-1].n == len(eligible) == sum(value is not None and value >= bound for value in values)

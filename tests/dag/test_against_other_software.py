@@ -148,8 +148,6 @@ def test_disagreement_is_a_serious_finding(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(dowhy.graph, "check_valid_backdoor_set", lambda *_: {"is_dseparated": False})
     dag = Dag.parse("A [exposure] Y [outcome] L -> A L -> Y A -> Y")
-    _, findings = identify(
-        dag, treatment_node="A", outcome_nodes=["Y"], columns={node: [node] for node in dag.nodes}
-    )
+    _, findings = identify(dag, treatment_node="A", outcome_nodes=["Y"], columns={node: [node] for node in dag.nodes})
     (finding,) = [each for each in findings if each.code == "second-opinion-disagrees"]
     assert finding.severity == "serious"

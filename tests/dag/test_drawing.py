@@ -118,7 +118,7 @@ def test_odd_graphs_are_drawn(text: str) -> None:
 
 
 @given(dags())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_graph_gives_well_formed_svg_with_its_names_escaped(dag: Dag) -> None:
     svg = draw_svg(dag, title='a <title> & "quotes"')
     assert set(nodes(svg)) == set(dag.nodes)
@@ -146,7 +146,9 @@ def test_it_stands_in_a_page_that_allows_nothing() -> None:
 
 
 def test_title_and_description_say_what_is_seen() -> None:
-    svg = draw_svg(Dag.parse("A [e] Y [o,label=Death] U [l] L -> A L -> Y U -> L A -> Y A <-> L"), ["L"], title="A graph")
+    svg = draw_svg(
+        Dag.parse("A [e] Y [o,label=Death] U [l] L -> A L -> Y U -> L A -> Y A <-> L"), ["L"], title="A graph"
+    )
     root = ET.fromstring(svg)
     title, description = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
     assert title is not None

@@ -159,7 +159,9 @@ def test_the_cohort_contradicts_a_wrong_graph_and_outcomes_are_left_out() -> Non
     rng = np.random.default_rng(1)
     n = 1000
     l, p = rng.normal(size=(2, n))  # noqa: E741
-    frame = pd.DataFrame({"L": l, "P": p + 0.5 * l, "A": (rng.random(n) < 1 / (1 + np.exp(-l))).astype(int), "Y": rng.integers(0, 2, n)})
+    frame = pd.DataFrame(
+        {"L": l, "P": p + 0.5 * l, "A": (rng.random(n) < 1 / (1 + np.exp(-l))).astype(int), "Y": rng.integers(0, 2, n)}
+    )
     result, findings = ask(CONFOUNDED, "ALPY", cohort_frame=frame)
     assert {(test.x, test.y, test.given) for test in result.tests} == {("L", "P", ()), ("A", "P", ())}
     assert list(result.to_frame()["x"]) == [test.x for test in result.tests]

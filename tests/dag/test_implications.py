@@ -15,7 +15,7 @@ RNG = np.random.default_rng(20260118)
 
 
 def world(rng: np.random.Generator, n: int, *, missing_arrow: float = 0.0) -> pd.DataFrame:
-    """Return data of the graph below, with skewed, count, binary and text columns; ``missing_arrow`` adds age -> site."""
+    """Return data of the graph below, in columns of all kinds; ``missing_arrow`` adds age -> site."""
     age = rng.normal(60, 12, n)
     z = (age - 60) / 12
     stage = np.searchsorted([-0.5, 0.8], z + rng.normal(size=n))
@@ -152,6 +152,16 @@ def test_unknown_names_are_refused() -> None:
         check_implications(Dag.parse("a; b"), frame, {"x": ["a"]})
     with pytest.raises(UsageError, match="no node 'x'"):
         Dag.parse("a; b").test(frame, leave_out=["x"])
+
+
+def test_very_large_graphs_are_refused_rather_than_waited_for() -> None:
+    dag = Dag.parse(" ".join(f"v{i}" for i in range(101)))
+    with pytest.raises(UsageError, match="at most 100 measured nodes; found 101"):
+        dag.implied_independencies()
+    frame = pd.DataFrame(RNG.normal(size=(40, 101)), columns=list(dag.nodes))
+    checked = check_implications(dag, frame)
+    assert checked.tests == ()
+    assert "101 measured nodes" in checked.untested[0]
 
 
 def test_an_independence_prints_as_such() -> None:

@@ -10,7 +10,19 @@ from causal_s4.dag import Dag, check_implications
 from causal_s4.dag.criterion import Question, choose_set
 
 FOLDER = Path(causal_s4.dag.__file__).parent
-STAGE4 = {"age", "centre", "ecog", "er_status", "pr_status", "response", "sites", "subtype", "systemic_therapy", "visceral", "year"}
+STAGE4 = {
+    "age",
+    "centre",
+    "ecog",
+    "er_status",
+    "pr_status",
+    "response",
+    "sites",
+    "subtype",
+    "systemic_therapy",
+    "visceral",
+    "year",
+}
 ROTTERDAM = {"age", "chemo", "er", "grade", "meno", "nodes", "pgr", "size", "year"}
 
 

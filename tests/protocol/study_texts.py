@@ -1,6 +1,6 @@
 """Study files that the tests start from."""
 
-MINIMAL = '''title = "Surgery"
+MINIMAL = """title = "Surgery"
 
 [data]
 file = "cohort.csv"
@@ -18,21 +18,27 @@ control = 0
 time = "days"
 event = "died"
 event_value = 1
-'''
+"""
 """Without the [estimand] that a baseline design needs."""
 
-BASELINE = MINIMAL + '''
+BASELINE = (
+    MINIMAL
+    + """
 [estimand]
 population = "ATO"
-'''
+"""
+)
 
-CLONES = MINIMAL.replace("control = 0", 'control = 0\nstart = "day_of_surgery"') + '''
+CLONES = (
+    MINIMAL.replace("control = 0", 'control = 0\nstart = "day_of_surgery"')
+    + """
 [time_zero]
 design = "clone-censor-weight"
 grace_period = "6 months"
-'''
+"""
+)
 
-CONTRACT = '''title = "Hormonal treatment in node-positive breast cancer (Rotterdam)"
+CONTRACT = """title = "Hormonal treatment in node-positive breast cancer (Rotterdam)"
 seed  = 20260118
 
 [data]
@@ -94,7 +100,7 @@ level  = 0.95
 ties   = "efron"                         # efron | breslow
 
 [sensitivity]                            # each block runs if present; sensible default: all that apply
-'''
+"""
 """Every key of the contract at once: each is well formed, but they do not all go together."""
 
 NO_EFFECT_IN_CONTRACT = ("landmark", "grace_period", "timing", "history", "time_varying", "stabilise", "replicates")

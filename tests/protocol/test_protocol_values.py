@@ -107,7 +107,7 @@ def test_the_history_may_be_named_in_either_section(section: str) -> None:
 
 def test_benchmarks_are_held_against_named_outcomes() -> None:
     text = BASELINE.replace("event_value = 1", 'event_value = 1\nhorizons = ["1 year", "5 years"]')
-    text += '''
+    text += """
 [[benchmark]]
 name = "Trial"
 outcome = "died"
@@ -124,14 +124,14 @@ value = 0.05
 lower = -0.01
 upper = 0.11
 source = "J Clin Oncol 1994;12:2086"
-'''
+"""
     first, second = Protocol.parse(text).benchmark
     assert (first.measure, first.level, first.design) == (Measure.HAZARD_RATIO, 0.95, "randomised trial")
     assert second.horizon == Duration(60, TimeUnit.MONTHS)
 
 
 def test_sensitivity_blocks_keep_their_options_and_cannot_be_changed() -> None:
-    text = BASELINE + '[sensitivity.tipping-point]\nprevalence = [0.1, 0.5]\n[sensitivity]\ne-value = {}\n'
+    text = BASELINE + "[sensitivity.tipping-point]\nprevalence = [0.1, 0.5]\n[sensitivity]\ne-value = {}\n"
     p = Protocol.parse(text)
     assert p.sensitivity == {"tipping-point": {"prevalence": (0.1, 0.5)}, "e-value": {}}
     with pytest.raises(TypeError, match="not changed"):
@@ -195,7 +195,7 @@ def test_the_sha256_belongs_to_the_question() -> None:
     base = Protocol.parse(CONSISTENT)
     other_layout = "# a remark\n" + CONSISTENT.replace('file      = "../', "file = '../").replace('.csv"', ".csv'")
     assert Protocol.parse(other_layout, folder="elsewhere").sha256() == base.sha256()
-    assert Protocol.parse(CONSISTENT.replace('ties   = "efron"', 'jobs = 4')).sha256() == base.sha256()
+    assert Protocol.parse(CONSISTENT.replace('ties   = "efron"', "jobs = 4")).sha256() == base.sha256()
     assert Protocol.parse(CONSISTENT.replace("at_least = 1", "at_least = 2")).sha256() != base.sha256()
     assert Protocol.parse(CONSISTENT.replace("trim     = 0.05", "")).sha256() != base.sha256()
 

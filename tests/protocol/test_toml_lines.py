@@ -118,6 +118,6 @@ def test_the_scanner_finds_exactly_the_keys_that_tomllib_reads(content: dict[str
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.text(alphabet='ab.=[]{}"\'\\\n #,1'))
+@given(st.text(alphabet="ab.=[]{}\"'\\\n #,1"))
 def test_no_text_makes_the_scanner_fail(text: str) -> None:
     assert TomlLines(text).nearest(("a", 0)) in {None, *range(1, text.count("\n") + 2)}

@@ -7,11 +7,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fixtures import make_result  # noqa: E402
+from fixtures import make_result
 
-from causal_s4.report.page import report_html  # noqa: E402
-from causal_s4.report.reading import Reading  # noqa: E402
-from causal_s4.report.write import contents  # noqa: E402
+from causal_s4.report.page import report_html
+from causal_s4.report.reading import Reading
+from causal_s4.report.write import contents
 
 
 @pytest.fixture(scope="session")

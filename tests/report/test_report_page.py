@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fixtures import CONTROL, DRAWING, OS, RFS, TREATED, make_balance, make_protocol, make_result
+from fixtures import CONTROL, DRAWING, OS, RFS, TREATED, make_balance, make_protocol
 
 from causal_s4.report.page import TEMPLATES, inline, render, report_html
 from causal_s4.report.reading import Reading, clean

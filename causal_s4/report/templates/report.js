@@ -136,7 +136,7 @@
       picture.replaceChildren();
       const shown = [["Unadjusted", own.naive, "#52616f", false], ["Adjusted", own, "#0b6fb8", true], ["Bias-corrected", now, "#c2410c", true]].filter((row) => row[1]);
       const reach = Math.max(Math.log(2), ...shown.map((row) => Math.abs(Math.log(row[1].value)) * 1.25));
-      const x = (value) => 320 + 215 * Math.max(-1, Math.min(1, Math.log(value) / reach));
+      const x = (value) => 345 + 195 * Math.max(-1, Math.min(1, Math.log(value) / reach));
       for (const tick of [0.1, 0.2, 0.33, 0.5, 0.7, 1, 1.4, 2, 3, 5, 10]) {
         if (Math.abs(Math.log(tick)) > reach) continue;
         put(picture, "path", { d: "M" + x(tick).toFixed(1) + " 6V102", stroke: tick === 1 ? "#14202b" : "#e6ebef", "stroke-width": 1 });
@@ -144,7 +144,7 @@
       }
       shown.forEach((row, number) => {
         const y = 22 + 32 * number;
-        put(picture, "text", { x: 92, y: y + 4, "text-anchor": "end", class: "tick" }, row[0]);
+        put(picture, "text", { x: 130, y: y + 4, "text-anchor": "end", class: "tick" }, row[0]);
         put(picture, "path", { d: "M" + x(row[1].lower).toFixed(1) + " " + y + "H" + x(row[1].upper).toFixed(1), stroke: row[2], "stroke-width": 2 });
         put(picture, "circle", { cx: x(row[1].value), cy: y, r: 5.5, fill: row[3] ? row[2] : "#fff", stroke: row[2], "stroke-width": 1.6 });
       });

@@ -1,0 +1,346 @@
+"""The command line: nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from causal_s4 import __version__
+from causal_s4.errors import CausalS4Error, InputError, UsageError
+
+if TYPE_CHECKING:
+    from causal_s4.results import AdjustmentSet, Finding
+
+_INTERRUPTED = 130
+
+
+class _Group(click.Group):
+    """A group whose deliberate errors become one message and an exit status, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CausalS4Error as error:
+            if ctx.params.get("debug"):
+                raise
+            _complain(str(error))
+            ctx.exit(error.exit_status)
+        except KeyboardInterrupt:
+            _complain("interrupted; nothing was written")
+            ctx.exit(_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except MemoryError:
+            _complain("not enough memory for this table; read fewer columns or fewer patients")
+            ctx.exit(InputError.exit_status)
+        except BrokenPipeError:
+            ctx.exit(0)
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            _complain(
+                f"this should not have happened: {type(error).__name__} in {_place(error)}. Run again with --debug before the "
+                "command to see where, and report it"
+            )
+            ctx.exit(1)
+
+
+def _place(error: BaseException) -> str:
+    """Name the function an unexpected error came from, without its values."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame.tb_frame.f_code.co_name if frame is not None else "an unknown place"
+
+
+def _complain(text: str) -> None:
+    click.echo(f"causal-s4: {text}", err=True)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="causal-s4")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Put the adjusted answer next to the naive one.
+
+    Exit status: 0 done, 2 the input is wrong, 3 the cohort cannot answer the question as asked,
+    130 interrupted.
+    """
+
+
+# --- run and check ------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the report; written whole or not at all.")
+@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Workers for resampling; they change no number.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def run(study: Path, out: Path, jobs: int | None, quiet: bool) -> None:
+    """Answer the question of a STUDY file and write report, tables and figures."""
+    from causal_s4.report.write import check_folder
+    from causal_s4.study import Study
+
+    question = Study.read(study)
+    check_folder(out)
+    with _progress(quiet) as tell:
+        result = question.run(jobs=jobs, progress=tell)
+        tell("Writing the report")
+        result.write(out)
+    if not quiet:
+        _print_answer(result)
+        click.echo(f"Report: {out / 'report.html'}")
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+def check(study: Path) -> None:
+    """Check a STUDY file: protocol, columns, the graph's verdict, time zero, overlap. Estimates nothing."""
+    from causal_s4.study import Study
+
+    found = Study.read(study).check()
+    cohort = found.cohort
+    click.echo("Flow")
+    for step in cohort.attrition:
+        click.echo(f"  {step.n:>8,}  {step.step}" + (f" ({step.excluded:,} excluded)" if step.excluded else ""))
+    click.echo(f"  {cohort.treated:,} {cohort.treated_label}, {cohort.control:,} {cohort.control_label}")
+    for outcome, events in cohort.events.items():
+        click.echo(f"  {outcome}: {events['total']:,} events ({events['treated']:,} treated, {events['control']:,} control)")
+    _print_adjustment(found.adjustment)
+    if found.weights is not None:
+        click.echo("Weights")
+        click.echo(
+            f"  {found.weights.population}: effective sample size {found.weights.ess_treated:.0f} treated, "
+            f"{found.weights.ess_control:.0f} control; largest weight {found.weights.max:.3g}"
+        )
+    if found.balance is not None and found.balance.worst is not None:
+        worst = found.balance.worst
+        click.echo(f"  largest standardised mean difference after weighting: {worst.smd_after:+.3f} ({worst.term})")
+    if found.positivity is not None:
+        for sentence in found.positivity.sentences[:5]:
+            click.echo(f"  {sentence}")
+    _print_findings(found.findings)
+
+
+# --- graph --------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--adjust", "adjust", multiple=True, metavar="NODE", help="Judge this set instead (repeat for more nodes).")
+@click.option("--svg", type=click.Path(path_type=Path), default=None, help="Draw the graph to this file.")
+def dag(file: Path, adjust: Sequence[str], svg: Path | None) -> None:
+    """Read a causal graph in dagitty syntax: edges, verdict, adjustment sets, implied independencies."""
+    from causal_s4.dag.graph import Dag
+
+    graph = Dag.read(file)
+    click.echo(f"{len(graph.nodes)} nodes, {len(graph.arrows)} edges")
+    for one, arrow, other in graph.arrows:
+        click.echo(f"  {one} {arrow} {other}")
+    for label, names in (
+        ("exposure", [graph.exposure] if graph.exposure else []),
+        ("outcome", graph.outcomes),
+        ("latent", graph.latent),
+        ("adjusted", graph.adjusted),
+    ):
+        if names:
+            click.echo(f"{label}: {', '.join(names)}")
+    chosen = list(adjust)
+    if graph.exposure is None or not graph.outcomes:
+        click.echo("No verdict: mark an [exposure] and an [outcome] in the graph to ask for one.")
+    else:
+        sets = graph.adjustment_sets()
+        verdict = graph.verdict(chosen or (sorted(sets[0]) if sets else []))
+        if not chosen and sets and not sets[0]:
+            click.echo("Verdict: none needed; no back-door path is open.")
+        elif not chosen and not sets:
+            click.echo("Verdict: not identified; no set of measured nodes suffices.")
+        else:
+            click.echo(f"Verdict on {{{', '.join(chosen) if chosen else ', '.join(sorted(sets[0]))}}}: {verdict.kind}")
+        for reason in verdict.reasons:
+            click.echo(f"  {reason}")
+        for path in verdict.open_paths:
+            click.echo(f"  open path: {path}")
+        if sets and sets[0]:
+            click.echo("Minimal sufficient adjustment sets")
+            for names in sets:
+                click.echo(f"  {{{', '.join(sorted(names))}}}")
+    implied = graph.implied_independencies()
+    click.echo(f"Implied independencies: {len(implied)}")
+    for each in implied:
+        given = f" given {', '.join(each.given)}" if each.given else ""
+        click.echo(f"  {each.x} is independent of {each.y}{given}")
+    if svg is not None:
+        _write_text(svg, graph.draw(chosen or graph.adjusted, show_open=bool(chosen)))
+        click.echo(f"Drawing: {svg}")
+
+
+# --- simulate -----------------------------------------------------------------------------------
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE; a value is a number, true, false or text, never code."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise UsageError(f"expected --set NAME=VALUE; found {text!r}")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value
+
+
+@main.command()
+@click.argument("scenario")
+@click.option("--n", type=click.IntRange(min=1), required=True, help="Patients.")
+@click.option("--seed", type=click.IntRange(min=0), required=True, help="Same seed, same table.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV file to write.")
+@click.option("--effect", default=None, help="The true effect, such as null, protective or harmful.")
+@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the scenario; repeat for more.")
+@click.option("--truth", is_flag=True, help="Write the true effects beside it, as NAME_truth.csv.")
+def simulate(
+    scenario: str, n: int, seed: int, out: Path, effect: str | None, options: Sequence[str], truth: bool
+) -> None:
+    """Simulate a cohort of a SCENARIO whose true effect is known."""
+    from causal_s4.simulate import _HISTORIES, simulate_history, true_effects
+    from causal_s4.simulate import simulate as generate
+
+    asked = dict(_option(text) for text in options)
+    if effect is not None:
+        asked["effect"] = effect
+    if out.suffix.lower() != ".csv":
+        raise UsageError(f"--out must end in .csv; found {out.name!r}")
+    frame = generate(scenario, n=n, seed=seed, **asked)
+    _write_text(out, frame.to_csv(index=False, lineterminator="\n"))
+    click.echo(f"{len(frame):,} patients: {out}")
+    if scenario in _HISTORIES:
+        visits = out.with_name(f"{out.stem}_history.csv")
+        _write_text(visits, simulate_history(scenario, n=n, seed=seed, **asked).to_csv(index=False, lineterminator="\n"))
+        click.echo(f"Visits: {visits}")
+    if truth:
+        beside = out.with_name(f"{out.stem}_truth.csv")
+        known = {"effect": effect} if effect is not None else {}
+        _write_text(beside, true_effects(scenario, **known).to_frame().to_csv(index=False, lineterminator="\n"))
+        click.echo(f"Truth: {beside}")
+
+
+# --- small commands -----------------------------------------------------------------------------
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    import json
+
+    from causal_s4.protocol.protocol import Protocol
+
+    click.echo(json.dumps(Protocol.json_schema(), indent=2, sort_keys=True, ensure_ascii=False))
+
+
+@main.command()
+@click.argument("hazard_ratio", type=float)
+@click.argument("lower", type=float, required=False)
+@click.argument("upper", type=float, required=False)
+@click.option("--common/--rare", default=True, help="Whether the outcome is common at the end of follow-up (default) or rare.")
+def evalue(hazard_ratio: float, lower: float | None, upper: float | None, common: bool) -> None:
+    """Print the E-value of a HAZARD_RATIO and of its interval limit nearer the null."""
+    from causal_s4.sensitivity.e_value import evalue as compute
+
+    result = compute(hazard_ratio=hazard_ratio, lower=lower, upper=upper, outcome="common" if common else "rare")
+    click.echo(f"E-value for the estimate: {result.value:.6f}")
+    if result.bound is not None:
+        click.echo(f"E-value for the interval limit nearer the null: {result.bound:.6f}")
+    click.echo(result.direction)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The cohort's file.")
+def init(folder: Path, data: Path) -> None:
+    """Write a commented study.toml and a first graph into FOLDER, for the columns of a data file."""
+    from causal_s4.scaffold import scaffold
+
+    for written in scaffold(folder, data):
+        click.echo(f"Wrote {written}")
+
+
+# --- printing -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show steps on a terminal with a spinner, elsewhere as plain lines; always on standard error."""
+    if quiet:
+        yield lambda step: None
+        return
+    began = time.monotonic()
+    if not sys.stderr.isatty():
+        yield lambda step: click.echo(f"[{time.monotonic() - began:5.1f} s] {step}", err=True)
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task("Starting", total=None)
+        yield lambda step: bar.update(task, description=step)
+
+
+def _print_answer(result: Any) -> None:
+    for outcome in result.cohort.events:
+        click.echo(outcome)
+        for each in result.effects.where(outcome=outcome, measure="hazard ratio"):
+            if each.value is None or each.lower is None or each.upper is None:
+                continue
+            click.echo(
+                f"  {each.analysis:<22} {each.population:<14} hazard ratio {each.value:.2f} "
+                f"({100 * each.level:g}% CI {each.lower:.2f} to {each.upper:.2f})"
+            )
+        for mark in result.benchmarks:
+            if mark.outcome == outcome:
+                click.echo(
+                    f"  {'published':<22} {mark.design:<14} {mark.measure} {mark.value:.2f} "
+                    f"({100 * mark.level:g}% CI {mark.lower:.2f} to {mark.upper:.2f}): {mark.name}"
+                )
+    _print_findings(result.findings)
+
+
+def _print_adjustment(adjustment: AdjustmentSet) -> None:
+    click.echo(f"Adjustment: {adjustment.verdict}")
+    if adjustment.nodes:
+        click.echo(f"  set: {', '.join(adjustment.nodes)}")
+    for reason in adjustment.reasons:
+        click.echo(f"  {reason}")
+    click.echo(f"  second opinion (dowhy): {adjustment.second_opinion}")
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    for severity in ("serious", "caution", "note"):
+        for finding in findings:
+            if finding.severity == severity:
+                click.echo(f"{severity}: {finding.message}")
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f".{path.name}.partial")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror}. Choose a folder that exists and can be written") from None
+
+
+if __name__ == "__main__":
+    main()

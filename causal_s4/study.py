@@ -1,0 +1,502 @@
+"""THE SPINE: a protocol and its cohort become the naive answer and the adjusted ones, side by side.
+
+:func:`run_study` reads top to bottom like a methods section. Each name is assigned once; what does not
+stop a study but matters is collected as findings.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+
+import causal_s4
+from causal_s4.cohort import Cohort, RiskTable, apply_eligibility, read_table, select, sha256_of
+from causal_s4.cohort.reading import column_names
+from causal_s4.dag import Dag, identify
+from causal_s4.errors import ConvergenceError, UsageError
+from causal_s4.estimation import (
+    Comparison,
+    effects_of,
+    estimate_curves,
+    hazards_check,
+    median_follow_up,
+    score_test,
+)
+from causal_s4.propensity.balance import balance_findings, check_balance
+from causal_s4.propensity.models import covariate_matrix
+from causal_s4.propensity.positivity import check_positivity, positivity_findings
+from causal_s4.propensity.weights import summarise_weights, weigh, weights_findings
+from causal_s4.protocol.methods import stabilised
+from causal_s4.protocol.protocol import Protocol
+from causal_s4.protocol.sections import OutcomeSpec
+from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Estimand, Measure
+from causal_s4.results import (
+    AdjustmentSet,
+    BalanceTable,
+    Benchmark,
+    CohortSummary,
+    EffectEstimate,
+    EffectTable,
+    Finding,
+    Positivity,
+    Provenance,
+    RegressionTable,
+    StudyResult,
+    SurvivalCurve,
+    Weights,
+    WeightSummary,
+)
+from causal_s4.survival.regression import multivariable_cox
+
+Progress = Callable[[str], None]
+_PACKAGES = ("numpy", "scipy", "pandas", "networkx", "dowhy", "scikit-learn", "statsmodels", "lifelines", "pydantic", "matplotlib")
+
+
+def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress | None = None) -> StudyResult:
+    """Answer the question of a protocol.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    jobs : int, optional
+        Workers for resampling; they change no number.
+    progress : callable, optional
+        Told the name of each step as it begins.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    InputError
+        When the file or its columns are not as declared.
+    QuestionError
+        When the cohort cannot answer the question as asked.
+    """
+    tell = progress or (lambda step: None)
+
+    tell("Reading the assumptions and the cohort")
+    adjustment, of_graph = identify_study(protocol)
+    population = select(protocol, adjustment.columns)
+
+    tell("Weighting the arms")
+    weighted = weigh_study(population, adjustment, protocol)
+    primary = weighted[0]
+
+    tell("Estimating")
+    answers = [answer(population, weighted, outcome, protocol) for outcome in protocol.outcomes]
+
+    findings = (
+        *of_graph,
+        *population.findings,
+        *(finding for each in weighted for finding in each.findings),
+        *(finding for each in answers for finding in each.findings),
+    )
+    return StudyResult(
+        protocol=protocol,
+        cohort=summarise_cohort(population),
+        adjustment=adjustment,
+        weights=primary.summary,
+        balance=primary.balance,
+        positivity=primary.positivity,
+        curves=tuple(curve for each in answers for curve in each.curves),
+        effects=EffectTable(estimates=tuple(estimate for each in answers for estimate in each.estimates)),
+        tests=tuple(test for each in answers for test in each.tests),
+        hazards=tuple(check for each in answers for check in each.hazards),
+        regressions=tuple(each.regression for each in answers if each.regression is not None),
+        benchmarks=benchmarks_of(protocol),
+        other_weights=tuple(each.summary for each in weighted[1:]),
+        other_balance=tuple(each.balance for each in weighted[1:]),
+        findings=findings,
+        provenance=provenance_of(protocol),
+    )
+
+
+# --- the assumptions ----------------------------------------------------------------------------
+
+
+def identify_study(protocol: Protocol, *, ask_dowhy: bool = True) -> tuple[AdjustmentSet, tuple[Finding, ...]]:
+    """Choose the adjustment set of a study and hold its graph against the eligible patients.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    ask_dowhy : bool
+        Whether to ask for the second opinion, which takes seconds.
+    """
+    dag = Dag.read(protocol.resolve(protocol.dag.file))
+    file = protocol.resolve(protocol.data.file)
+    present = set(column_names(file))
+    columns = {
+        node: tuple(protocol.dag.columns.get(node, (node,)))
+        for node in dag.nodes
+        if node not in dag.latent
+    }
+    measured = {node: of for node, of in columns.items() if set(of) <= present}
+    wanted = list(dict.fromkeys([*protocol.eligibility, *(column for of in measured.values() for column in of)]))
+    eligible = None
+    if wanted and set(protocol.eligibility) <= present:
+        eligible = apply_eligibility(read_table(file, wanted), protocol.eligibility)[0]
+    return identify(
+        dag,
+        treatment_node=protocol.treatment.node,
+        outcome_nodes=[outcome.node for outcome in protocol.outcomes],
+        columns=measured,
+        adjust_for=protocol.dag.adjust_for,
+        cohort_frame=eligible,
+        ask_dowhy=ask_dowhy,
+    )
+
+
+# --- the weights --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted:
+    """The weights of one population with everything that describes them."""
+
+    weights: Weights
+    summary: WeightSummary
+    balance: BalanceTable
+    positivity: Positivity
+    findings: tuple[Finding, ...]
+
+
+def weigh_study(cohort: Cohort, adjustment: AdjustmentSet, protocol: Protocol) -> tuple[Weighted, ...]:
+    """Weigh the arms for the primary population of a protocol, then for the others it asks for."""
+    if protocol.estimand is None or protocol.propensity is None:
+        raise UsageError(f"the design {protocol.time_zero.design} fits no propensity score")
+    model = protocol.propensity
+    found = []
+    for population in (protocol.estimand.population, *protocol.estimand.also):
+        weights = weigh(
+            cohort,
+            population=population,
+            method=model.method,
+            splines=model.splines,
+            log1p=model.log1p,
+            interactions=model.interactions,
+            stabilise=stabilised(population, model.stabilise),
+            truncate=model.truncate,
+            trim=model.trim,
+            quantile_method=model.quantile_method or "linear",
+        )
+        found.append(_describe(cohort, weights, adjustment, primary=not found))
+    return tuple(found)
+
+
+def _describe(cohort: Cohort, weights: Weights, adjustment: AdjustmentSet, *, primary: bool) -> Weighted:
+    summary = summarise_weights(cohort, weights)
+    balance = check_balance(cohort, weights)
+    positivity = check_positivity(cohort, weights)
+    nothing = ()
+    if primary and not adjustment.columns:
+        nothing = (
+            Finding(
+                code="nothing-to-adjust",
+                severity="note",
+                step="weights",
+                message=(
+                    "The graph says that nothing needs adjusting: no back-door path is open. Every weight is 1 and the "
+                    "weighted answer equals the naive one."
+                ),
+            ),
+        )
+    return Weighted(
+        weights=weights,
+        summary=summary,
+        balance=balance,
+        positivity=positivity,
+        findings=(
+            *nothing,
+            *weights.findings,
+            *weights_findings(summary),
+            *balance_findings(balance),
+            *(positivity_findings(positivity, weights.population) if primary or weights.population == Estimand.ATE else ()),
+        ),
+    )
+
+
+# --- the answers --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """All that was estimated of one outcome, naive next to adjusted."""
+
+    curves: tuple[SurvivalCurve, ...]
+    estimates: tuple[EffectEstimate, ...]
+    tests: tuple[object, ...]
+    hazards: tuple[object, ...]
+    regression: RegressionTable | None
+    findings: tuple[Finding, ...]
+
+
+def answer(cohort: Cohort, weighted: Sequence[Weighted], outcome: OutcomeSpec, protocol: Protocol) -> Answer:
+    """Estimate one outcome: naive, conditional on covariates, and weighted to each population."""
+    table = cohort.risk_table(outcome.name)
+    horizons = horizons_of(outcome, table)
+    comparisons = [
+        Comparison(
+            table=table,
+            weights=weights,
+            analysis=Analysis.NAIVE if weights is None else Analysis.WEIGHTED,
+            population=UNADJUSTED if weights is None else weights.population,
+            level=protocol.inference.level,
+            ties=protocol.inference.ties,
+        )
+        for weights in (None, *(each.weights for each in weighted))
+    ]
+    naive, primary = comparisons[0], comparisons[1]
+    regression, of_regression = _regression(cohort, table, protocol)
+    cuts = [h for h in horizons if h < float(table.stop.max())][:-1]
+    hazards = tuple(hazards_check(each, cuts) for each in (naive, primary))
+    estimates = [
+        *effects_of(naive, horizons),
+        *([] if regression is None else [_conditional(regression, protocol.inference.level)]),
+        *(estimate for each in comparisons[1:] for estimate in effects_of(each, horizons)),
+    ]
+    return Answer(
+        curves=tuple(curve for each in (naive, primary) for curve in estimate_curves(each).values()),
+        estimates=tuple(estimates),
+        tests=tuple(score_test(each) for each in comparisons),
+        hazards=hazards,
+        regression=regression,
+        findings=(*of_regression, *_proportionality(hazards[1], outcome.name), *_few_events(table)),
+    )
+
+
+def horizons_of(outcome: OutcomeSpec, table: RiskTable) -> list[float]:
+    """Return the horizons in the data's unit; without any, the last whole unit that both arms reach."""
+    if outcome.horizons:
+        return [horizon.to(table.time_unit) for horizon in outcome.horizons]
+    reach = min(float(table.stop[table.arm == arm].max()) for arm in (0, 1))
+    return [float(np.floor(reach)) if reach >= 1 else reach]
+
+
+def _regression(
+    cohort: Cohort, table: RiskTable, protocol: Protocol
+) -> tuple[RegressionTable | None, tuple[Finding, ...]]:
+    model = protocol.propensity
+    if not len(cohort.covariates.columns) or model is None:
+        return None, ()
+    matrix = covariate_matrix(
+        cohort, splines=model.splines, log1p=model.log1p, interactions=model.interactions
+    )
+    try:
+        fitted = multivariable_cox(
+            table,
+            matrix.matrix,
+            matrix.terms,
+            ties=protocol.inference.ties,
+            level=protocol.inference.level,
+            treatment=protocol.treatment.name,
+        )
+    except ConvergenceError as error:
+        return None, (Finding(code="no-multivariable-model", severity="caution", step="effects", message=error.message),)
+    return fitted, ()
+
+
+def _conditional(table: RegressionTable, level: float) -> EffectEstimate:
+    """Return the treatment's row of the multivariable model as an estimate of its own kind."""
+    row = table.rows[0]
+    return EffectEstimate(
+        outcome=table.outcome,
+        analysis=Analysis.MULTIVARIABLE,
+        population=CONDITIONAL,
+        measure=str(Measure.HAZARD_RATIO),
+        arm=None,
+        horizon=None,
+        unit="ratio",
+        value=row.hazard_ratio,
+        std_error=row.std_error,
+        lower=row.lower,
+        upper=row.upper,
+        level=level,
+        variance="model-based",
+        p_value=row.p_value,
+        n=table.n,
+        events=table.events,
+        ess=float(table.n),
+    )
+
+
+def _proportionality(check: object, outcome: str) -> tuple[Finding, ...]:
+    p_value, slope = getattr(check, "p_value", 1.0), getattr(check, "slope", 0.0)
+    if not p_value < 0.05:
+        return ()
+    return (
+        Finding(
+            code="non-proportional-hazards",
+            severity="caution",
+            step="effects",
+            message=(
+                f"{outcome}: the weighted hazard ratio changes with time (log hazard ratio {slope:+.2f} per unit of log time). One "
+                "hazard ratio is then an average that depends on the follow-up; read survival and restricted mean differences."
+            ),
+            numbers={"slope": slope, "p_value": p_value},
+        ),
+    )
+
+
+def _few_events(table: RiskTable) -> tuple[Finding, ...]:
+    events = {name: int(((table.event == 1) & (table.arm == code)).sum()) for name, code in (("treated", 1), ("control", 0))}
+    if min(events.values()) >= 20:
+        return ()
+    return (
+        Finding(
+            code="few-events",
+            severity="caution",
+            step="effects",
+            message=(
+                f"{table.outcome}: {events['treated']} events among the treated and {events['control']} among controls; intervals "
+                "from influence functions are too short with so few."
+            ),
+            numbers=events,
+        ),
+    )
+
+
+# --- what surrounds the answer ------------------------------------------------------------------
+
+
+def summarise_cohort(cohort: Cohort) -> CohortSummary:
+    """Describe a cohort by counts."""
+    treated = cohort.treatment == 1
+
+    def events(outcome: str) -> dict[str, int]:
+        hit = cohort.outcome(outcome).event == 1
+        return {"treated": int((hit & treated).sum()), "control": int((hit & ~treated).sum()), "total": int(hit.sum())}
+
+    return CohortSummary(
+        n=len(cohort),
+        treated=int(treated.sum()),
+        control=int((~treated).sum()),
+        events={outcome.name: events(outcome.name) for outcome in cohort.outcomes},
+        attrition=cohort.attrition,
+        time_unit=str(cohort.time_unit),
+        treatment_name=cohort.treatment_name,
+        treated_label=cohort.treated_label,
+        control_label=cohort.control_label,
+        follow_up={outcome.name: median_follow_up(outcome.time, outcome.event) for outcome in cohort.outcomes},
+        missing=cohort.missing,
+    )
+
+
+def benchmarks_of(protocol: Protocol) -> tuple[Benchmark, ...]:
+    """Return the published estimates a protocol holds itself against."""
+    return tuple(
+        Benchmark(
+            name=each.name,
+            outcome=each.outcome,
+            measure=str(each.measure),
+            value=each.value,
+            lower=each.lower,
+            upper=each.upper,
+            level=each.level,
+            source=each.source,
+            design=each.design,
+        )
+        for each in protocol.benchmark
+    )
+
+
+def provenance_of(protocol: Protocol) -> Provenance:
+    """Return what made the result: versions and checksums, no time, host or path."""
+    return Provenance(
+        causal_s4=causal_s4.__version__,
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        packages={name: version(name) for name in _PACKAGES},
+        data_sha256=sha256_of(protocol.resolve(protocol.data.file)),
+        protocol_sha256=protocol.sha256(),
+    )
+
+
+# --- the study as an object ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCheck:
+    """Everything short of estimation.
+
+    Parameters
+    ----------
+    cohort : CohortSummary
+    adjustment : AdjustmentSet
+    weights : WeightSummary or None
+    balance : BalanceTable or None
+    positivity : Positivity or None
+    findings : tuple of Finding
+    """
+
+    cohort: CohortSummary
+    adjustment: AdjustmentSet
+    weights: WeightSummary | None
+    balance: BalanceTable | None
+    positivity: Positivity | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, ready to be checked or run.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        The question.
+    """
+
+    protocol: Protocol
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Study:
+        """Read a study file.
+
+        Parameters
+        ----------
+        path : path-like
+            A ``study.toml``; paths in it are relative to its folder.
+
+        Raises
+        ------
+        ProtocolError
+            Naming everything wrong with it, with line numbers.
+        """
+        return cls(Protocol.read(path))
+
+    def run(self, *, jobs: int | None = None, progress: Progress | None = None) -> StudyResult:
+        """Answer the question; see :func:`run_study`."""
+        return run_study(self.protocol, jobs=jobs, progress=progress)
+
+    def check(self, *, ask_dowhy: bool = True) -> StudyCheck:
+        """Do everything short of estimation: columns, the graph's verdict, time zero, overlap.
+
+        Parameters
+        ----------
+        ask_dowhy : bool
+            Whether to ask for the second opinion on the adjustment set.
+
+        Raises
+        ------
+        InputError, QuestionError
+            As :meth:`run` would.
+        """
+        adjustment, of_graph = identify_study(self.protocol, ask_dowhy=ask_dowhy)
+        cohort = select(self.protocol, adjustment.columns)
+        weighted = weigh_study(cohort, adjustment, self.protocol)[0]
+        return StudyCheck(
+            cohort=summarise_cohort(cohort),
+            adjustment=adjustment,
+            weights=weighted.summary,
+            balance=weighted.balance,
+            positivity=weighted.positivity,
+            findings=(*of_graph, *cohort.findings, *weighted.findings),
+        )
