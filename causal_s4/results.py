@@ -657,6 +657,7 @@ class Benchmark:
     level: float
     source: str
     design: str = "randomised trial"
+    horizon: float | None = None
 
 
 # --- doubt --------------------------------------------------------------------------------------

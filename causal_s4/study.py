@@ -403,6 +403,7 @@ def benchmarks_of(protocol: Protocol) -> tuple[Benchmark, ...]:
             level=each.level,
             source=each.source,
             design=each.design,
+            horizon=None if each.horizon is None else each.horizon.to(protocol.data.time_unit),
         )
         for each in protocol.benchmark
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -86,7 +86,7 @@ def _bands(frame: pd.DataFrame) -> dict[str, tuple[np.ndarray, list[str]]]:
             codes = np.searchsorted(inner, values, side="left")
             groups[name] = (
                 codes,
-                [f"{name} {low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)],
+                [f"{name} {low:g}" if low == high else f"{name} {low:g} to {high:g}" for low, high in pairwise(edges)],
             )
     return groups
 

@@ -118,13 +118,14 @@ def read_or_refused(written: str) -> Protocol | None:
     """Return the protocol, or None when the text was refused in words."""
     try:
         return Protocol.parse(written)
-    except ProtocolError as refused:
-        assert refused.message
-        lines = written.count("\n") + 1
-        for problem in refused.problems:
-            assert problem.found
-            assert problem.line is None or 1 <= problem.line <= lines
-        return None
+    except ProtocolError as error:
+        refused = error
+    lines = written.count("\n") + 1
+    assert refused.message
+    for problem in refused.problems:
+        assert problem.found
+        assert problem.line is None or 1 <= problem.line <= lines
+    return None
 
 
 @quick
@@ -199,10 +200,9 @@ def test_a_study_with_values_replaced_is_read_or_refused(base: str, data: st.Dat
     for raw in (study, copy.deepcopy(study)):
         try:
             p = Protocol.model_validate(raw)
-        except ProtocolError as refused:
-            assert refused.problems
-        else:
-            assert Protocol.parse(p.to_toml()) == p
+        except ProtocolError:
+            continue
+        assert Protocol.parse(p.to_toml()) == p
 
 
 @quick

@@ -465,7 +465,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 )
 def test_other_encodings_are_named(tmp_path: Path, content: bytes, line: int | None, words: str) -> None:
     (tmp_path / "study.toml").write_bytes(content)
-    with pytest.raises(ProtocolError, match="study.toml is not a text file in UTF-8") as refused:
+    with pytest.raises(ProtocolError, match=r"study\.toml is not a text file in UTF-8") as refused:
         Protocol.read(tmp_path / "study.toml")
     (problem,) = refused.value.problems
     assert problem.line == line

@@ -88,7 +88,9 @@ def test_timeline_null_is_exactly_null(strategy):
 @pytest.mark.parametrize("outcome", ["death", "distant_progression"])
 def test_null_is_exactly_null(scenario, population, outcome):
     truth = true_effects(scenario, effect="null", population=population, outcome=outcome)
-    assert [each.value for each in truth.effects if each.measure == "hazard ratio"] == [1, 1]
+    assert truth.one(measure="hazard ratio", stabilised=False).value == 1
+    # Unequal shares of the weight leave the rounding of sums over 100,000 rows.
+    assert truth.one(measure="hazard ratio", stabilised=True).value == pytest.approx(1, abs=1e-12)
     assert all(each.value == 0 for each in truth.effects if each.measure.endswith("difference"))
 
 
@@ -130,7 +132,7 @@ def test_randomised_world_has_one_truth():
 def test_radiotherapy_has_its_own_effect():
     truth = true_effects("stage4", treatment="radiotherapy", radiotherapy_hazard_ratio=0.8, n=40_000, seed=2)
     assert truth.one(measure="survival difference", horizon=60.0).value > 0
-    assert true_effects("stage4", treatment="radiotherapy").one(measure="hazard ratio", stabilised=True).value == 1
+    assert true_effects("stage4", treatment="radiotherapy").one(measure="hazard ratio", stabilised=False).value == 1
 
 
 def test_surgery_carries_the_radiotherapy_that_follows_it():
