@@ -79,7 +79,9 @@ def main(debug: bool) -> None:
 
 @main.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the report; written whole or not at all.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the report; written whole or not at all."
+)
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Workers for resampling; they change no number.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def run(study: Path, out: Path, jobs: int | None, quiet: bool) -> None:
@@ -111,7 +113,9 @@ def check(study: Path) -> None:
         click.echo(f"  {step.n:>8,}  {step.step}" + (f" ({step.excluded:,} excluded)" if step.excluded else ""))
     click.echo(f"  {cohort.treated:,} {cohort.treated_label}, {cohort.control:,} {cohort.control_label}")
     for outcome, events in cohort.events.items():
-        click.echo(f"  {outcome}: {events['total']:,} events ({events['treated']:,} treated, {events['control']:,} control)")
+        click.echo(
+            f"  {outcome}: {events['total']:,} events ({events['treated']:,} treated, {events['control']:,} control)"
+        )
     _print_adjustment(found.adjustment)
     if found.weights is not None:
         click.echo("Weights")
@@ -133,7 +137,9 @@ def check(study: Path) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--adjust", "adjust", multiple=True, metavar="NODE", help="Judge this set instead (repeat for more nodes).")
+@click.option(
+    "--adjust", "adjust", multiple=True, metavar="NODE", help="Judge this set instead (repeat for more nodes)."
+)
 @click.option("--svg", type=click.Path(path_type=Path), default=None, help="Draw the graph to this file.")
 def dag(file: Path, adjust: Sequence[str], svg: Path | None) -> None:
     """Read a causal graph in dagitty syntax: edges, verdict, adjustment sets, implied independencies."""
@@ -205,7 +211,9 @@ def _option(text: str) -> tuple[str, Any]:
 @click.option("--seed", type=click.IntRange(min=0), required=True, help="Same seed, same table.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV file to write.")
 @click.option("--effect", default=None, help="The true effect, such as null, protective or harmful.")
-@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the scenario; repeat for more.")
+@click.option(
+    "--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the scenario; repeat for more."
+)
 @click.option("--truth", is_flag=True, help="Write the true effects beside it, as NAME_truth.csv.")
 def simulate(
     scenario: str, n: int, seed: int, out: Path, effect: str | None, options: Sequence[str], truth: bool
@@ -224,7 +232,9 @@ def simulate(
     click.echo(f"{len(frame):,} patients: {out}")
     if scenario in _HISTORIES:
         visits = out.with_name(f"{out.stem}_history.csv")
-        _write_text(visits, simulate_history(scenario, n=n, seed=seed, **asked).to_csv(index=False, lineterminator="\n"))
+        _write_text(
+            visits, simulate_history(scenario, n=n, seed=seed, **asked).to_csv(index=False, lineterminator="\n")
+        )
         click.echo(f"Visits: {visits}")
     if truth:
         beside = out.with_name(f"{out.stem}_truth.csv")
@@ -250,7 +260,9 @@ def schema() -> None:
 @click.argument("hazard_ratio", type=float)
 @click.argument("lower", type=float, required=False)
 @click.argument("upper", type=float, required=False)
-@click.option("--common/--rare", default=True, help="Whether the outcome is common at the end of follow-up (default) or rare.")
+@click.option(
+    "--common/--rare", default=True, help="Whether the outcome is common at the end of follow-up (default) or rare."
+)
 def evalue(hazard_ratio: float, lower: float | None, upper: float | None, common: bool) -> None:
     """Print the E-value of a HAZARD_RATIO and of its interval limit nearer the null."""
     from causal_s4.sensitivity.e_value import evalue as compute
@@ -290,7 +302,11 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
     ) as bar:
         task = bar.add_task("Starting", total=None)
         yield lambda step: bar.update(task, description=step)
@@ -339,7 +355,9 @@ def _write_text(path: Path, text: str) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written: {error.strerror}. Choose a folder that exists and can be written") from None
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}. Choose a folder that exists and can be written"
+        ) from None
 
 
 if __name__ == "__main__":

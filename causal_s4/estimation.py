@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -274,9 +276,9 @@ def estimate_curves(comparison: Comparison, risk_times: Sequence[float] | None =
     """Return both arms' curves with pointwise complementary log-log bands."""
     table = comparison.table
     fits = fit_arms(table, comparison.weight)
-    if risk_times is None:
-        risk_times = _risk_times(max(curve.last_time for curve in fits.values()))
-    return {str(arm): _curve(comparison, curve, np.asarray(risk_times, dtype=float)) for arm, curve in fits.items()}
+    last = max(curve.last_time for curve in fits.values())
+    times = _risk_times(last) if risk_times is None else np.asarray(risk_times, dtype=float)
+    return {str(arm): _curve(comparison, curve, times) for arm, curve in fits.items()}
 
 
 def _risk_times(last: float) -> Floats:
@@ -340,9 +342,7 @@ def _curve_variance(comparison: Comparison, curve: ArmCurve) -> Floats:
     variance = np.empty(len(times))
     for begin in range(0, len(times), _CURVE_BLOCK):
         block = slice(begin, begin + _CURVE_BLOCK)
-        gradient = np.column_stack(
-            [curve.spread(fit.survival_gradient(time), len(table)) for time in times[block]]
-        )
+        gradient = np.column_stack([curve.spread(fit.survival_gradient(time), len(table)) for time in times[block]])
         variance[block] = (comparison.phi(gradient) ** 2).sum(axis=0)
     return variance
 
@@ -374,22 +374,19 @@ def effects_of(comparison: Comparison, horizons: Sequence[float]) -> list[Effect
     if competing:
         found += competing_functionals(table, weight, horizons)
     phi = comparison.phi(np.column_stack([each.gradient for each in found]))
-    estimates = [
-        _estimate(comparison, each, float(se)) for each, se in zip(found, standard_errors(phi), strict=True)
-    ]
+    estimates = [_estimate(comparison, each, float(se)) for each, se in zip(found, standard_errors(phi), strict=True)]
     return [*estimates, *_medians(comparison, fits)]
 
 
 def _estimate(comparison: Comparison, each: Functional, std_error: float) -> EffectEstimate:
     z = float(norm.ppf(0.5 + comparison.level / 2))
-    lower: float | None = each.theta - z * std_error
-    upper: float | None = each.theta + z * std_error
-    value, p_value = each.theta, None
+    low, high = each.theta - z * std_error, each.theta + z * std_error
+    value, lower, upper, p_value = each.theta, _number(low), _number(high), None
     if each.scale == "log":
-        value, lower, upper = float(np.exp(each.theta)), float(np.exp(lower)), float(np.exp(upper))
+        value, lower, upper = float(np.exp(each.theta)), float(np.exp(low)), float(np.exp(high))
     elif each.scale == "cloglog":
-        low, high = _cloglog(np.array([each.theta]), np.array([std_error]), z)
-        lower, upper = _number(low[0]), _number(high[0])
+        limits = _cloglog(np.array([each.theta]), np.array([std_error]), z)
+        lower, upper = _number(float(limits[0][0])), _number(float(limits[1][0]))
     if each.arm is None:
         p_value = float(2 * norm.sf(abs(each.theta) / std_error)) if std_error > 0 else None
     n, events, ess = comparison.counts(each.arm)
@@ -431,7 +428,9 @@ def _medians(comparison: Comparison, fits: dict[Arm, ArmCurve]) -> Iterable[Effe
     """Median survival by arm; its interval holds the times whose interval of S(t) contains one half."""
     for arm, curve in fits.items():
         fit = curve.fit
-        band = _cloglog(fit.survival, np.sqrt(_curve_variance(comparison, curve)), float(norm.ppf(0.5 + comparison.level / 2)))
+        band = _cloglog(
+            fit.survival, np.sqrt(_curve_variance(comparison, curve)), float(norm.ppf(0.5 + comparison.level / 2))
+        )
         n, events, ess = comparison.counts(arm)
         yield EffectEstimate(
             outcome=comparison.table.outcome,
@@ -485,13 +484,13 @@ def hazards_check(comparison: Comparison, cuts: Sequence[float] = ()) -> Hazards
     slope, gradient = hazard_ratio_trend(table, weight)
     std_error = float(standard_errors(comparison.phi(gradient)))
     z = float(norm.ppf(0.5 + comparison.level / 2))
-    periods = []
+    periods: list[Any] = []
     edges = [0.0, *cuts, float(table.stop.max())]
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         part = period_hazard_ratio(table, weight, begin, end, ties=comparison.ties) if begin < end else None
         if part is not None:
             theta, se = part[0], float(standard_errors(comparison.phi(part[1])))
-            periods.append((begin, end, *(float(np.exp(theta + s * se)) for s in (0, -z, z))))
+            periods.append((begin, end, *np.exp([theta, theta - z * se, theta + z * se]).tolist()))
     return HazardsCheck(
         outcome=table.outcome,
         analysis=comparison.analysis,

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
-import pandas as pd
 
 import causal_s4
 from causal_s4.cohort import Cohort, RiskTable, apply_eligibility, read_table, select, sha256_of
@@ -44,9 +43,11 @@ from causal_s4.results import (
     EffectEstimate,
     EffectTable,
     Finding,
+    HazardsCheck,
     Positivity,
     Provenance,
     RegressionTable,
+    ScoreTest,
     StudyResult,
     SurvivalCurve,
     Weights,
@@ -55,7 +56,18 @@ from causal_s4.results import (
 from causal_s4.survival.regression import multivariable_cox
 
 Progress = Callable[[str], None]
-_PACKAGES = ("numpy", "scipy", "pandas", "networkx", "dowhy", "scikit-learn", "statsmodels", "lifelines", "pydantic", "matplotlib")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "networkx",
+    "dowhy",
+    "scikit-learn",
+    "statsmodels",
+    "lifelines",
+    "pydantic",
+    "matplotlib",
+)
 
 
 def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress | None = None) -> StudyResult:
@@ -134,11 +146,7 @@ def identify_study(protocol: Protocol, *, ask_dowhy: bool = True) -> tuple[Adjus
     dag = Dag.read(protocol.resolve(protocol.dag.file))
     file = protocol.resolve(protocol.data.file)
     present = set(column_names(file))
-    columns = {
-        node: tuple(protocol.dag.columns.get(node, (node,)))
-        for node in dag.nodes
-        if node not in dag.latent
-    }
+    columns = {node: tuple(protocol.dag.columns.get(node, (node,))) for node in dag.nodes if node not in dag.latent}
     measured = {node: of for node, of in columns.items() if set(of) <= present}
     wanted = list(dict.fromkeys([*protocol.eligibility, *(column for of in measured.values() for column in of)]))
     eligible = None
@@ -174,7 +182,7 @@ def weigh_study(cohort: Cohort, adjustment: AdjustmentSet, protocol: Protocol) -
     if protocol.estimand is None or protocol.propensity is None:
         raise UsageError(f"the design {protocol.time_zero.design} fits no propensity score")
     model = protocol.propensity
-    found = []
+    found: list[Weighted] = []
     for population in (protocol.estimand.population, *protocol.estimand.also):
         weights = weigh(
             cohort,
@@ -196,7 +204,7 @@ def _describe(cohort: Cohort, weights: Weights, adjustment: AdjustmentSet, *, pr
     summary = summarise_weights(cohort, weights)
     balance = check_balance(cohort, weights)
     positivity = check_positivity(cohort, weights)
-    nothing = ()
+    nothing: tuple[Finding, ...] = ()
     if primary and not adjustment.columns:
         nothing = (
             Finding(
@@ -219,7 +227,11 @@ def _describe(cohort: Cohort, weights: Weights, adjustment: AdjustmentSet, *, pr
             *weights.findings,
             *weights_findings(summary),
             *balance_findings(balance),
-            *(positivity_findings(positivity, weights.population) if primary or weights.population == Estimand.ATE else ()),
+            *(
+                positivity_findings(positivity, weights.population)
+                if primary or weights.population == Estimand.ATE
+                else ()
+            ),
         ),
     )
 
@@ -233,8 +245,8 @@ class Answer:
 
     curves: tuple[SurvivalCurve, ...]
     estimates: tuple[EffectEstimate, ...]
-    tests: tuple[object, ...]
-    hazards: tuple[object, ...]
+    tests: tuple[ScoreTest, ...]
+    hazards: tuple[HazardsCheck, ...]
     regression: RegressionTable | None
     findings: tuple[Finding, ...]
 
@@ -287,9 +299,7 @@ def _regression(
     model = protocol.propensity
     if not len(cohort.covariates.columns) or model is None:
         return None, ()
-    matrix = covariate_matrix(
-        cohort, splines=model.splines, log1p=model.log1p, interactions=model.interactions
-    )
+    matrix = covariate_matrix(cohort, splines=model.splines, log1p=model.log1p, interactions=model.interactions)
     try:
         fitted = multivariable_cox(
             table,
@@ -300,7 +310,9 @@ def _regression(
             treatment=protocol.treatment.name,
         )
     except ConvergenceError as error:
-        return None, (Finding(code="no-multivariable-model", severity="caution", step="effects", message=error.message),)
+        return None, (
+            Finding(code="no-multivariable-model", severity="caution", step="effects", message=error.message),
+        )
     return fitted, ()
 
 
@@ -328,8 +340,8 @@ def _conditional(table: RegressionTable, level: float) -> EffectEstimate:
     )
 
 
-def _proportionality(check: object, outcome: str) -> tuple[Finding, ...]:
-    p_value, slope = getattr(check, "p_value", 1.0), getattr(check, "slope", 0.0)
+def _proportionality(check: HazardsCheck, outcome: str) -> tuple[Finding, ...]:
+    p_value, slope = check.p_value, check.slope
     if not p_value < 0.05:
         return ()
     return (
@@ -347,7 +359,9 @@ def _proportionality(check: object, outcome: str) -> tuple[Finding, ...]:
 
 
 def _few_events(table: RiskTable) -> tuple[Finding, ...]:
-    events = {name: int(((table.event == 1) & (table.arm == code)).sum()) for name, code in (("treated", 1), ("control", 0))}
+    events = {
+        name: int(((table.event == 1) & (table.arm == code)).sum()) for name, code in (("treated", 1), ("control", 0))
+    }
     if min(events.values()) >= 20:
         return ()
     return (

@@ -27,6 +27,8 @@ ROWS_NAMED = 5
 """How many row numbers a message names."""
 CODES_NAMED = 6
 """How many codes or levels a message names."""
+MOST_CODES = 20
+"""With more different values than this a column holds measurements, not codes, and none is named."""
 
 GROUPED_NUMBER = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?")
 """A number with commas, be it for decimals or for thousands: ``12,5``."""
@@ -120,12 +122,8 @@ def numbers_of(column: pd.Series[Any]) -> tuple[Floats, Mask]:
     """
     missing = is_missing(column)
     nothing = np.full(len(column), np.nan)
-    if (
-        pd.api.types.is_bool_dtype(column.dtype)
-        or column.dtype.kind == "c"
-        or is_all_text(column)
-        or holds_dates(column)
-    ):
+    not_real = pd.api.types.is_bool_dtype(column.dtype) or column.dtype.kind == "c"
+    if not_real or is_all_text(column) or holds_dates(column):
         return nothing, ~missing
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(column), dtype=bool)
@@ -217,6 +215,8 @@ def spelled(value: Any) -> str:
 
 def named_codes(counts: Mapping[Any, int]) -> str:
     """Return codes with their counts, ``0 (12), 1 (5)``, the first few of them."""
+    if len(counts) > MOST_CODES:
+        return f"{len(counts):,} different values"
     shown = [f"{spelled(value)} ({count:,})" for value, count in list(counts.items())[:CODES_NAMED]]
     return ", ".join(shown) + (f" and {len(counts) - CODES_NAMED:,} more" if len(counts) > CODES_NAMED else "")
 

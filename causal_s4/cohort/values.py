@@ -87,7 +87,7 @@ class Cohort:
         cls,
         frame: Any,
         *,
-        id: str | None = None,  # noqa: A002 - the contract's name
+        id: str | None = None,
         treatment: str,
         treated: Any,
         control: Any,
@@ -270,7 +270,7 @@ class RiskTable:
         cls,
         frame: pd.DataFrame,
         *,
-        id: str,  # noqa: A002 - the contract's name
+        id: str,
         start: str,
         stop: str,
         event: str,
@@ -323,17 +323,26 @@ class RiskTable:
             problems.append(Problem(where=id, found=f"missing identifiers ({_rows(np.flatnonzero(codes < 0))})"))
         backward = np.flatnonzero(~(values[start] < values[stop]))
         if backward.size:
-            problems.append(Problem(where=stop, found=f"{backward.size} intervals end at or before they start ({_rows(backward)})"))
+            problems.append(
+                Problem(where=stop, found=f"{backward.size} intervals end at or before they start ({_rows(backward)})")
+            )
         for name, allowed in ((event, (0, 1, 2)), (arm, (0, 1))):
             strange = np.flatnonzero(~np.isin(values[name], allowed))
             if strange.size:
-                problems.append(Problem(where=name, found=f"{strange.size} values outside {allowed} ({_rows(strange)})"))
+                problems.append(
+                    Problem(where=name, found=f"{strange.size} values outside {allowed} ({_rows(strange)})")
+                )
         if not problems:
             order = np.lexsort((values[start], values[arm], codes))
             same = (np.diff(codes[order]) == 0) & (np.diff(values[arm][order]) == 0)
             overlap = np.flatnonzero(same & (values[start][order][1:] < values[stop][order][:-1]))
             if overlap.size:
-                problems.append(Problem(where=start, found=f"{overlap.size} intervals of one patient overlap ({_rows(order[overlap + 1])})"))
+                problems.append(
+                    Problem(
+                        where=start,
+                        found=f"{overlap.size} intervals of one patient overlap ({_rows(order[overlap + 1])})",
+                    )
+                )
         if problems:
             raise DataError("the table of intervals cannot be used", problems)
         first = frame.loc[~frame[id].duplicated(), list(covariates)].reset_index(drop=True)

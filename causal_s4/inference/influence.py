@@ -53,7 +53,7 @@ def influence(table: RiskTable, weights: Weights | None, gradient: Floats, *, ac
 
 def standard_errors(phi: Floats) -> Floats:
     """Return the root of the summed squared influences."""
-    return np.sqrt((phi**2).sum(axis=0))
+    return np.asarray(np.sqrt((phi**2).sum(axis=0)))
 
 
 def _by_patient(table: RiskTable, values: Floats) -> Floats:
@@ -113,4 +113,4 @@ def curve_variance(
         a = np.concatenate(pull)
         cross = np.array([sums(w * score[rows, j]) for j in range(score.shape[1])])
         squares = squares + 2 * (a * cross).sum(axis=0) + ((score.T @ score @ a) * a).sum(axis=0)
-    return survival**2 * np.maximum(squares, 0.0)
+    return np.asarray(survival**2 * np.maximum(squares, 0.0))

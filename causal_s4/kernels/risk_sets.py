@@ -27,7 +27,7 @@ def merge_close(times: Floats, tolerance: float = 1e-9) -> Floats:
     # each run of close values is represented by its smallest
     start = np.concatenate([[True], ~((gap == 0) | joined)])
     representative = order[start][np.cumsum(start) - 1]
-    return representative[np.searchsorted(order, times)]
+    return np.asarray(representative[np.searchsorted(order, times)])
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class RiskSets:
         -------
         ndarray, shape (rows,)
         """
-        running = np.concatenate([[0.0], np.cumsum(increments)])
-        total = running[self.last]
+        running: Floats = np.concatenate([[0.0], np.cumsum(increments)])
+        total: Floats = running[self.last]
         if self.delayed:
             total = total - running[self.first]
         return total

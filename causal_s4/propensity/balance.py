@@ -66,9 +66,7 @@ def check_balance(cohort: Cohort, weights: Weights | None = None) -> BalanceTabl
     label = population.split(",")[0]
     denominator = _DENOMINATOR_OF.get(Estimand(label), "pooled") if label in set(Estimand) else "pooled"
     treated = cohort.treatment == 1
-    rows = [
-        _row(term, treated, np.ones(n), after, denominator) for term in _terms(cohort.covariates)
-    ]
+    rows = [_row(term, treated, np.ones(n), after, denominator) for term in _terms(cohort.covariates)]
     return BalanceTable(
         population=population,
         denominator=_DENOMINATORS[denominator],
@@ -149,9 +147,7 @@ def _row(term: _Term, treated: np.ndarray, before: Floats, after: Floats, denomi
     )
 
 
-def _scale(
-    x: Floats, weight: Floats, variances: dict[tuple[str, str], float], denominator: str, binary: bool
-) -> float:
+def _scale(x: Floats, weight: Floats, variances: dict[tuple[str, str], float], denominator: str, binary: bool) -> float:
     if denominator == "pooled":
         variance = (variances["treated", "before"] + variances["control", "before"]) / 2
     elif denominator == "weighted":

@@ -43,13 +43,9 @@ def check_positivity(cohort: Cohort, weights: Weights) -> Positivity:
             "control": weights.propensity[used & (cohort.treatment == 0)],
         }
         quantiles = {arm: tuple(float(q) for q in np.quantile(e, _QUANTILES)) for arm, e in scores.items()}
-        for name, test in (
-            ("below 0.05", lambda e: e < 0.05),
-            ("below 0.10", lambda e: e < 0.10),
-            ("above 0.90", lambda e: e > 0.90),
-            ("above 0.95", lambda e: e > 0.95),
-        ):
-            tails[name] = {arm: float(np.mean(test(e))) for arm, e in scores.items()}
+        for limit in (0.05, 0.10):
+            tails[f"below {limit:.2f}"] = {arm: float(np.mean(e < limit)) for arm, e in scores.items()}
+            tails[f"above {1 - limit:.2f}"] = {arm: float(np.mean(e > 1 - limit)) for arm, e in scores.items()}
         overlap = _overlap(scores["treated"], scores["control"])
     return Positivity(
         overlap_coefficient=overlap,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,9 +149,7 @@ def _nothing_to_adjust(treatment: Ints, population: str) -> Weights:
     )
 
 
-def _logistic(
-    treatment: Ints, terms: Floats, names: Sequence[str], population: str, trim: float | None
-) -> Weights:
+def _logistic(treatment: Ints, terms: Floats, names: Sequence[str], population: str, trim: float | None) -> Weights:
     n = len(treatment)
     kept = np.ones(n, dtype=bool)
     label, findings = population, []
@@ -293,8 +290,10 @@ def _truncate(weights: Weights, treatment: Ints, bounds: tuple[float, float], qu
     for arm in (0, 1):
         rows = (treatment == arm) & (values > 0)
         varies |= rows & (np.ptp(values[rows]) > 1e-12 if rows.any() else False)
-    numpy_name = {"linear": "linear", "nearest": "closest_observation"}[quantile_method]
-    low, high = np.quantile(values[varies], bounds, method=numpy_name)
+    if quantile_method == "nearest":
+        low, high = np.quantile(values[varies], bounds, method="closest_observation")
+    else:
+        low, high = np.quantile(values[varies], bounds)
     cut = varies & ((values < low) | (values > high))
     finding = Finding(
         code="truncated",
@@ -332,9 +331,7 @@ def summarise_weights(cohort: Cohort, weights: Weights) -> WeightSummary:
     WeightSummary
     """
     used = weights.values > 0
-    by_arm = {
-        arm: weights.values[used & (cohort.treatment == code)] for arm, code in (("treated", 1), ("control", 0))
-    }
+    by_arm = {arm: weights.values[used & (cohort.treatment == code)] for arm, code in (("treated", 1), ("control", 0))}
     scores = _scores(cohort, weights)
     population = weights.population.split(",")[0]
     return WeightSummary(
@@ -421,6 +418,3 @@ def weights_findings(summary: WeightSummary) -> tuple[Finding, ...]:
                 )
             )
     return tuple(found)
-
-
-__all__: list[Any] = ["summarise_weights", "tilted_weights", "weigh", "weights_findings"]

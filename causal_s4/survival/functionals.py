@@ -133,7 +133,9 @@ def arm_functionals(fits: dict[Arm, ArmCurve], horizons: Sequence[float], size: 
             arm: (curve.fit.rmst(horizon), curve.spread(curve.fit.rmst_gradient(horizon), size))
             for arm, curve in fits.items()
         }
-        found += _family(survival, horizon, Measure.SURVIVAL, Measure.SURVIVAL_DIFFERENCE, Measure.SURVIVAL_RATIO, "cloglog")
+        found += _family(
+            survival, horizon, Measure.SURVIVAL, Measure.SURVIVAL_DIFFERENCE, Measure.SURVIVAL_RATIO, "cloglog"
+        )
         found += _family(rmst, horizon, Measure.RMST, Measure.RMST_DIFFERENCE, Measure.RMST_RATIO, "plain")
     return found
 
@@ -178,7 +180,9 @@ def _family(
         for arm, (theta, gradient) in values.items()
     ]
     family.append(
-        Functional(measure=difference, arm=None, horizon=horizon, theta=treated - control, gradient=d_treated - d_control)
+        Functional(
+            measure=difference, arm=None, horizon=horizon, theta=treated - control, gradient=d_treated - d_control
+        )
     )
     if treated > 0 and control > 0:
         family.append(

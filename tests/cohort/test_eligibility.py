@@ -137,6 +137,11 @@ def test_a_single_eligible_value_that_nobody_has():
     assert 'size: no patient has the value "huge"' in refused({"size": Condition(equals="huge")})
 
 
+def test_measurements_are_not_spelled_out():
+    frame = pd.DataFrame({"age": np.linspace(40, 80, 21)})
+    assert "the column holds 21 different values" in refused({"age": Condition(equals=30)}, frame)
+
+
 def test_a_value_to_leave_out_that_nobody_has_is_a_precaution():
     assert len(flow({"size": Condition(not_equals="huge")})[0]) == 5
 
