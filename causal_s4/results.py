@@ -164,6 +164,8 @@ class AdjustmentSet:
         The graph as read, in dagitty syntax.
     drawing : str
         The graph as a self-contained SVG.
+    labels : mapping of str to str
+        Node to the label the graph gives it, where it gives one.
     """
 
     nodes: tuple[str, ...]
@@ -176,6 +178,7 @@ class AdjustmentSet:
     second_opinion: str = "not asked"
     dagitty: str = ""
     drawing: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the tested independencies as a table."""

@@ -43,7 +43,9 @@ def balance_moments(basis: Floats, target: Floats, *, max_iterations: int = 200)
             return weight, False
         length = 1.0
         new_weight, new_value = _tilt(centred, dual + step)
-        while new_value > value + 1e-4 * length * (gradient @ step) and length > 1e-10:
+        # close to the solution the decrease drowns in rounding, while Newton's step is as good as ever
+        slack = 1e-12 * max(1.0, abs(value))
+        while new_value > value + 1e-4 * length * (gradient @ step) + slack and length > 1e-10:
             length /= 2
             new_weight, new_value = _tilt(centred, dual + length * step)
         if length <= 1e-10:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from causal_s4.protocol.vocabulary import Arm, Measure, TimeUnit
 from causal_s4.report.figures import time_axis
-from causal_s4.report.reading import Reading, clean, mid, pretty
+from causal_s4.report.reading import Reading, clean, mid
 from causal_s4.results import BalanceRow, EffectEstimate, SurvivalCurve
 
 _DECIMALS = 4
@@ -125,10 +125,9 @@ def _marks(reading: Reading, outcome: str) -> list[dict[str, Any]]:
     for row in sorted(rows, key=lambda each: -abs(each.smd_before)):
         ratio = next((ratios[name] for name in _term_names(row) if name in ratios), None)
         if row.kind != "continuous" and ratio is not None and 0.2 <= ratio <= 5:
-            label = pretty(row.column) + (f": {clean(row.level)}" if row.level is not None else "")
             marks.append(
                 {
-                    "label": clean(label, 32),
+                    "label": clean(reading.term(row), 32),
                     "treated": round(row.mean_treated_before, 2),
                     "control": round(row.mean_control_before, 2),
                     "ratio": round(ratio, 3),

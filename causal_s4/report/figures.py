@@ -23,7 +23,7 @@ import numpy as np
 from causal_s4.errors import UsageError
 from causal_s4.protocol.vocabulary import Arm, Measure, TimeUnit
 from causal_s4.report.numbers import convert
-from causal_s4.report.reading import LadderRow, Reading, clean, join, mid, pretty, slug, state
+from causal_s4.report.reading import LadderRow, Reading, clean, join, mid, slug, state
 from causal_s4.results import BalanceRow, Floats, SurvivalCurve, WeightSummary
 
 if TYPE_CHECKING:
@@ -417,7 +417,7 @@ def love(reading: Reading, *, width: float = DOUBLE_COLUMN) -> Figure:
             zorder=3,
             clip_on=False,
         )
-    axes.set_yticks(y, [clean(_term(row), 24 if narrow else 36) for row in rows], color=INK)
+    axes.set_yticks(y, [clean(reading.term(row), 24 if narrow else 36) for row in rows], color=INK)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlim(-0.012 * end, end)
@@ -438,11 +438,6 @@ def love(reading: Reading, *, width: float = DOUBLE_COLUMN) -> Figure:
 def _love_rows(reading: Reading) -> list[BalanceRow]:
     balance = reading.result.balance
     return sorted(balance.rows, key=lambda row: (-abs(row.smd_before), row.term)) if balance else []
-
-
-def _term(row: BalanceRow) -> str:
-    """Return a balance term as words: ``size=20-50`` as "Size: 20-50"."""
-    return pretty(row.column) if row.level is None else f"{pretty(row.column)}: {clean(row.level)}"
 
 
 def overlap(reading: Reading, *, width: float = DOUBLE_COLUMN) -> Figure:
@@ -821,7 +816,7 @@ def drawings(reading: Reading) -> list[Drawing]:
                 name="love",
                 title="Covariate balance before and after weighting",
                 description=f"Absolute standardised mean differences of {len(balance.rows)} terms. "
-                f"The largest after weighting is {reading.numbers.smd(abs(worst.smd_after))} ({_term(worst)}).",
+                f"The largest after weighting is {reading.numbers.smd(abs(worst.smd_after))} ({reading.term(worst)}).",
                 note=f"Both columns share one denominator: {clean(balance.denominator)}. The broken line marks 0.1.",
                 draw=lambda width: love(reading, width=width),
             )

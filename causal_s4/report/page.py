@@ -340,13 +340,15 @@ class _Context:
         drawing = inline(adjustment.drawing, "dag") if adjustment.drawing else Markup("")
         return {
             "verdict": _VERDICTS.get(adjustment.verdict, clean(adjustment.verdict)),
-            "nodes": [pretty(node) for node in adjustment.nodes],
+            "nodes": [reading.covariate(node) for node in adjustment.nodes],
             "drawing": drawing,
             "number": next(self._figures) if drawing else None,
             "note": "Arrows are assumed causes; a missing arrow is the stronger assumption. "
             "Boxed nodes are adjusted for, dashed ones not measured.",
             "reasons": prose.bullets(adjustment.reasons),
-            "alternatives": "; ".join(join(pretty(node).lower() for node in each) for each in adjustment.alternatives),
+            "alternatives": "; ".join(
+                join(mid(reading.covariate(node)) for node in each) for each in adjustment.alternatives
+            ),
             "untested": prose.bullets(adjustment.untested_assumptions),
             "tables": self._present(tables.independence_table(reading)),
             "dagitty": adjustment.dagitty,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Arm, Design, Estimand
-from causal_s4.report.reading import EFFECT, Reading, Side, capital, clean, join, mid, plural, pretty, state
+from causal_s4.report.reading import EFFECT, Reading, Side, capital, clean, join, mid, plural, state
 from causal_s4.report.tables import Row, Table, variance_words
 from causal_s4.results import Finding, SensitivityResult
 
@@ -130,7 +130,7 @@ def _assignment(reading: Reading) -> str:
         return "By routine care; the diagram leaves no back-door path open"
     if adjustment.verdict == "not identified":
         return "By routine care; no measured set of covariates makes it as good as random"
-    return f"By routine care; taken as random given {join(pretty(name).lower() for name in adjustment.nodes)}"
+    return f"By routine care; taken as random given {join(mid(reading.covariate(name)) for name in adjustment.nodes)}"
 
 
 def _time_zero(reading: Reading) -> str:
@@ -252,11 +252,10 @@ def _balance_note(reading: Reading) -> str:
     count = sum(abs(row.smd_after) > 0.1 for row in balance.rows)
     before = sum(abs(row.smd_before) > 0.1 for row in balance.rows)
     worst = balance.worst
-    name = pretty(worst.column) + (f": {clean(worst.level)}" if worst.level is not None else "")
     return (
         f"{before} of {len(balance.rows)} terms differed by more than 0.1 standard deviations before weighting "
         f"and {count} after it; "
-        f"the largest difference left was {reading.numbers.smd(abs(worst.smd_after))} ({name}). "
+        f"the largest difference left was {reading.numbers.smd(abs(worst.smd_after))} ({reading.term(worst)}). "
         f"Denominator: {clean(balance.denominator)}."
     )
 
@@ -293,7 +292,7 @@ def _missing_note(reading: Reading) -> str:
     missing = {name: count for name, count in reading.result.cohort.missing.items() if count}
     if not missing:
         return "No covariate value was missing." if reading.result.cohort.missing else ""
-    said = join(f"{pretty(name)} ({reading.people(count)})" for name, count in missing.items())
+    said = join(f"{reading.covariate(name)} ({reading.people(count)})" for name, count in missing.items())
     return f"Patients without a value: {said}. What became of them is in the flow chart."
 
 
@@ -346,4 +345,6 @@ def adjusts(reading: Reading) -> bool:
 
 def bullets(sentences: Iterable[str]) -> list[str]:
     """Return sentences fit to show, each ending in a full stop."""
-    return [text if text.endswith((".", "!", "?")) else f"{text}." for each in sentences if (text := clean(each))]
+    return [
+        capital(text if text.endswith((".", "!", "?")) else f"{text}.") for each in sentences if (text := clean(each))
+    ]

@@ -25,6 +25,7 @@ from causal_s4.report.numbers import (
 )
 from causal_s4.results import (
     AttritionStep,
+    BalanceRow,
     Benchmark,
     EffectEstimate,
     ScoreTest,
@@ -367,6 +368,24 @@ class Reading:
         """Return what kind of statement an analysis makes: an association, or an effect under assumptions."""
         analysis, population = pair
         return ASSOCIATION if analysis in _ASSOCIATIONS or population == UNADJUSTED else EFFECT
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        """Labels of nodes, and of the columns that alone measure one."""
+        labels = {node: clean(label) for node, label in self.result.adjustment.labels.items()}
+        measured = self.result.protocol.dag.columns
+        return labels | {
+            columns[0]: labels[node] for node, columns in measured.items() if len(columns) == 1 and node in labels
+        }
+
+    def covariate(self, name: str) -> str:
+        """Return the name of a column or node: the label the diagram gives it, else the name as words."""
+        return self._labels.get(name) or pretty(name)
+
+    def term(self, row: BalanceRow) -> str:
+        """Return a balance term as words: ``size=20-50`` as "Size: 20-50"."""
+        name = self.covariate(row.column)
+        return name if row.level is None else f"{name}: {clean(row.level)}"
 
     @property
     def weights(self) -> tuple[WeightSummary, ...]:

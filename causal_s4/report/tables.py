@@ -139,7 +139,7 @@ def baseline_table(reading: Reading) -> Table | None:
     hidden = _hidden_cells(reading, balance.rows)
     for row in balance.rows:
         if row.kind == "level" and row.column != open_column:
-            rows.append(Row(cells=(f"{pretty(row.column)}, No. (%)",), kind="section"))
+            rows.append(Row(cells=(f"{reading.covariate(row.column)}, No. (%)",), kind="section"))
         open_column = row.column if row.kind == "level" else None
         rows.append(_baseline_row(reading, row, hidden))
     return Table(
@@ -183,7 +183,7 @@ def _baseline_row(reading: Reading, row: BalanceRow, hidden: set[tuple[str, str]
                 (row.mean_control_after, row.sd_control_after),
             )
         ]
-        label, kind = f"{pretty(row.column)}, mean (SD)", "body"
+        label, kind = f"{reading.covariate(row.column)}, mean (SD)", "body"
     else:
         before = [
             f"<{reading.suppress_below} or hidden"
@@ -196,7 +196,7 @@ def _baseline_row(reading: Reading, row: BalanceRow, hidden: set[tuple[str, str]
         ]
         after = [f"{write.proportion(mean)}" for mean in (row.mean_treated_after, row.mean_control_after)]
         level = clean(row.level) if row.level is not None else ""
-        label = level if row.kind == "level" else f"{pretty(row.column)}{': ' + level if level else ''}, No. (%)"
+        label = level if row.kind == "level" else f"{reading.term(row)}, No. (%)"
         kind = "level" if row.kind == "level" else "body"
     return Row(cells=(label, *before, write.smd(row.smd_before), *after, write.smd(row.smd_after)), kind=kind)
 
@@ -234,7 +234,7 @@ def _baseline_notes(reading: Reading, balance: BalanceTable) -> tuple[str, ...]:
     ]
     missing = {column: count for column, count in reading.result.cohort.missing.items() if count}
     if missing:
-        said = join(f"{pretty(column)} ({reading.people(count)})" for column, count in missing.items())
+        said = join(f"{reading.covariate(column)} ({reading.people(count)})" for column, count in missing.items())
         notes.append(f"Patients without a value, before any was left out: {said}.")
     return tuple(notes)
 
@@ -309,9 +309,8 @@ def balance_table(reading: Reading, balance: BalanceTable, number: int = 1) -> T
 
     rows = []
     for row in balance.rows:
-        name = pretty(row.column) if row.level is None else f"{pretty(row.column)}: {clean(row.level)}"
         cells = (
-            name,
+            reading.term(row),
             write.smd(row.smd_before),
             ratio(row.variance_ratio_before),
             write.number(row.ks_before, 2),
@@ -371,11 +370,11 @@ def independence_table(reading: Reading) -> Table | None:
     write, alpha = reading.numbers, 1 - reading.result.protocol.inference.level
     rows = []
     for test in sorted(tests, key=lambda each: -abs(each.estimate)):
-        given = f", given {join(pretty(name) for name in test.given)}" if test.given else ""
+        given = f", given {join(mid(reading.covariate(name)) for name in test.given)}" if test.given else ""
         rows.append(
             Row(
                 cells=(
-                    f"{pretty(test.x)} and {pretty(test.y)}{given}",
+                    f"{reading.covariate(test.x)} and {mid(reading.covariate(test.y))}{given}",
                     write.number(test.estimate, 2),
                     write.interval(write.number(test.lower, 2), write.number(test.upper, 2)),
                     write.p_value(test.p_adjusted, symbol=False),

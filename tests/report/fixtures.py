@@ -469,6 +469,7 @@ def make_result(**changes: Any) -> StudyResult:
             second_opinion="agrees",
             dagitty="dag { age -> hormon; age -> rfs; nodes -> hormon; nodes -> rfs; hormon -> rfs }",
             drawing=DRAWING,
+            labels={"er": "Oestrogen receptor", "pgr": "Progesterone receptor", "meno": "Postmenopausal"},
         ),
         weights=make_weights("ATO", 1.0),
         balance=make_balance(),

@@ -100,7 +100,7 @@ def test_the_love_plot_is_sorted_by_imbalance_before_weighting(reading):
     order = sorted(make_balance().rows, key=lambda row: -abs(row.smd_before))
     assert np.allclose(before, [abs(row.smd_before) for row in order])
     assert np.allclose(after, [abs(row.smd_after) for row in order])
-    assert labels[0] == "Meno: 1"
+    assert labels[0] == "Postmenopausal: 1"
 
 
 def test_intervals_too_long_for_the_axis_end_in_an_arrow(result):

@@ -1,0 +1,296 @@
+"""How fast treatment starts, or a patient is lost: a rate that depends on what is known at the moment.
+
+Piecewise-exponential regression on patients' own (start, stop] rows, which are cut where the level of time
+changes and at the patient's own visits. Covariates are those of time zero, or the last value carried
+forward; no later value can enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from causal_s4.cohort import Cohort
+from causal_s4.design_matrix import build_design_matrix
+from causal_s4.emulation.history import carried_forward, visit_times
+from causal_s4.errors import ConvergenceError, NoEventsError, Problem
+from causal_s4.kernels.poisson import CumulativeRate, fit_poisson
+from causal_s4.results import EstimatingPart, Finding, Floats, Ints
+
+Mask = NDArray[np.bool_]
+
+_EVENTS_A_LEVEL = 20
+_MOST_LEVELS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a rate may depend on.
+
+    Parameters
+    ----------
+    covariates : tuple of str
+        Columns of time zero.
+    time_varying : tuple of str
+        Columns of the history; one of the same name as a covariate takes its place.
+    splines : mapping of str to int
+    log1p : tuple of str
+    interactions : tuple of tuple of str
+    carry : float
+        How long a value of the history is carried forward.
+    """
+
+    covariates: tuple[str, ...]
+    time_varying: tuple[str, ...]
+    splines: Mapping[str, int]
+    log1p: tuple[str, ...]
+    interactions: tuple[tuple[str, ...], ...]
+    carry: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonRows:
+    """Patients' own rows, by patient and time.
+
+    Parameters
+    ----------
+    patient : ndarray of int, shape (rows,)
+    start, stop : ndarray, shape (rows,)
+    """
+
+    patient: Ints
+    start: Floats
+    stop: Floats
+
+    @classmethod
+    def cut(cls, end: Floats, everyone: Floats, patient: Ints, time: Floats) -> PersonRows:
+        """Cut (0, end] of each patient at common times and at times of the patient's own.
+
+        Parameters
+        ----------
+        end : ndarray, shape (n,)
+            Above zero.
+        everyone : ndarray, shape (m,)
+        patient, time : ndarray, shape (v,)
+        """
+        n = len(end)
+        who = np.concatenate([np.arange(n), np.repeat(np.arange(n), len(everyone)), patient])
+        when = np.concatenate([np.zeros(n), np.tile(everyone, n), time])
+        inside = (when >= 0) & (when < end[who])
+        who, when = who[inside], when[inside]
+        order = np.lexsort((when, who))
+        who, when = who[order], when[order]
+        new = np.append(True, (np.diff(who) > 0) | (np.diff(when) > 0))
+        who, when = who[new], when[new]
+        last = np.append(who[1:] != who[:-1], True)
+        stop = np.append(when[1:], 0.0)
+        stop[last] = end[who[last]]
+        return cls(patient=who, start=when, stop=stop)
+
+    @property
+    def last(self) -> Mask:
+        """Whether a row is its patient's last."""
+        return np.append(self.patient[1:] != self.patient[:-1], True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedRate:
+    """A fitted rate with its estimating equations and its integral for each patient.
+
+    Parameters
+    ----------
+    name : str
+        What it is the rate of.
+    terms : tuple of str
+    coefficients : ndarray, shape (q,)
+        Logarithms of rate ratios; the first is the log rate itself.
+    score : ndarray, shape (n, q)
+        Per patient.
+    information : ndarray, shape (q, q)
+    integral : CumulativeRate
+        By patient.
+    events : int
+    findings : tuple of Finding
+    """
+
+    name: str
+    terms: tuple[str, ...]
+    coefficients: Floats
+    score: Floats
+    information: Floats
+    integral: CumulativeRate
+    events: int
+    findings: tuple[Finding, ...] = ()
+
+    def part(self, derivative: Floats) -> EstimatingPart:
+        """Return the estimating part of weights that move with the coefficients as given, shape (units, q)."""
+        return EstimatingPart(name=self.name, score=self.score, information=self.information, derivative=derivative)
+
+
+def fit_rate(
+    name: str,
+    cohort: Cohort,
+    end: Floats,
+    happens: Mask,
+    edges: Floats,
+    terms: Terms,
+    *,
+    since_treatment: Floats | None = None,
+) -> FittedRate:
+    """Fit the rate at which something happens to patients, from time zero to an end of their own.
+
+    Parameters
+    ----------
+    name : str
+        For errors and for the estimating part.
+    cohort : Cohort
+    end : ndarray, shape (n,)
+        Until when each patient is at risk; above zero.
+    happens : ndarray of bool, shape (n,)
+        Whether it happens at that end.
+    edges : ndarray, shape (m,)
+        Inner edges of the levels of time.
+    terms : Terms
+    since_treatment : ndarray, shape (n,), optional
+        Time of treatment; adds a term for being treated.
+
+    Raises
+    ------
+    NoEventsError
+        When it happens to nobody.
+    DataError
+        When the covariates cannot be coded.
+    ConvergenceError
+        When the fit does not settle.
+    """
+    if not happens.any():
+        raise NoEventsError(f"the {name} cannot be modelled: it happens to none of {len(cohort):,} patients")
+    own = visit_times(cohort, terms.time_varying, terms.carry)
+    if since_treatment is not None:
+        started = np.flatnonzero(np.isfinite(since_treatment))
+        own = np.concatenate([own[0], started]), np.concatenate([own[1], since_treatment[started]])
+    rows = PersonRows.cut(end, edges, *own)
+    level = np.searchsorted(edges, rows.start, side="right")
+    times = (level[:, None] == np.arange(1, len(edges) + 1)).astype(float)
+    labels = [f"time from {edge:g}" for edge in edges]
+    frame = _covariates(cohort, rows, terms)
+    # a covariate that nobody's rows show to change or differ has nothing to say here
+    if since_treatment is not None:
+        frame["treated"] = (rows.start >= since_treatment[rows.patient]).astype(float)
+    matrix = build_design_matrix(
+        frame[[column for column in frame if frame[column].nunique() > 1]],
+        splines=terms.splines,
+        log1p=terms.log1p,
+        interactions=terms.interactions,
+    )
+    design = np.column_stack([np.ones(len(rows.patient)), times, matrix.matrix])
+    names = ("(intercept)", *labels, *matrix.terms)
+    event = (rows.last & happens[rows.patient]).astype(float)
+    return _fit(name, cohort, rows, design, names, event)
+
+
+def _covariates(cohort: Cohort, rows: PersonRows, terms: Terms) -> pd.DataFrame:
+    """Return what is known of each row's patient when the row starts."""
+    fixed = [column for column in terms.covariates if column not in terms.time_varying]
+    frame = cohort.covariates[fixed].iloc[rows.patient].reset_index(drop=True)
+    if terms.time_varying:
+        changing = carried_forward(cohort, terms.time_varying, rows.patient, rows.start, terms.carry)
+        frame = pd.concat([frame, pd.DataFrame(changing)], axis=1)
+    return frame
+
+
+def _fit(
+    name: str, cohort: Cohort, rows: PersonRows, design: Floats, names: Sequence[str], event: Floats
+) -> FittedRate:
+    n, q = len(cohort), design.shape[1]
+    exposure = rows.stop - rows.start
+    used, kept, silent = _without_silent_levels(design, names, event)
+    fit = fit_poisson(design[np.ix_(used, kept)], event[used], exposure[used])
+    if not fit.converged:
+        spread = np.abs(fit.coefficient) * design[np.ix_(used, kept)].std(axis=0)
+        worst = [names[kept[j]] for j in np.argsort(-spread)[:3]]
+        raise ConvergenceError(
+            f"the model of the {name} did not settle: {int(event.sum())} events for {q} terms. Take fewer terms, or join "
+            "rare levels",
+            [Problem(where=term, found="among the largest coefficients") for term in worst],
+        )
+    rate, slope = np.zeros(len(event)), np.zeros((len(event), len(kept)))
+    rate[used], slope[used] = fit.rate, design[np.ix_(used, kept)]
+    score = np.column_stack(
+        [np.bincount(rows.patient[used], weights=fit.score[:, j], minlength=n) for j in range(len(kept))]
+    )
+    return FittedRate(
+        name=name,
+        terms=tuple(names[j] for j in kept),
+        coefficients=fit.coefficient,
+        score=score,
+        information=fit.information,
+        integral=CumulativeRate(unit=rows.patient, start=rows.start, rate=rate, slope=slope),
+        events=int(event.sum()),
+        findings=tuple(_silence(name, cohort, rows, label, mask) for label, mask in silent),
+    )
+
+
+def _without_silent_levels(
+    design: Floats, names: Sequence[str], event: Floats
+) -> tuple[Mask, list[int], list[tuple[str, Mask]]]:
+    """Set apart rows of a level in which nothing ever happens: their rate is zero, the limit of the fit.
+
+    Returns the rows and columns that remain, and what was set apart.
+    """
+    used = np.ones(len(event), dtype=bool)
+    silent: list[tuple[str, Mask]] = []
+    two_valued = [j for j in range(1, design.shape[1]) if np.isin(design[:, j], (0, 1)).all()]
+    for _ in range(len(two_valued) + 1):
+        before = int(used.sum())
+        for j in two_valued:
+            for value, words in ((1.0, names[j]), (0.0, f"not {names[j]}")):
+                rows = used & (design[:, j] == value)
+                if rows.any() and rows.sum() < used.sum() and not event[rows].any():
+                    used = used & ~rows
+                    silent.append((words, rows))
+        if int(used.sum()) == before:
+            break
+    kept = [0, *(j for j in range(1, design.shape[1]) if np.ptp(design[used, j]) > 0)]
+    return used, kept, silent
+
+
+def _silence(name: str, cohort: Cohort, rows: PersonRows, label: str, mask: Mask) -> Finding:
+    patients = len(np.unique(rows.patient[mask]))
+    time = float((rows.stop - rows.start)[mask].sum())
+    return Finding(
+        code="no-starts-at-level",
+        severity="serious",
+        step="weights",
+        message=(
+            f"{label}: not one {name} among {patients:,} patients and {time:,.0f} patient-{cohort.time_unit}. Its rate is taken "
+            "as zero there; about those patients the data say nothing, and the weights cannot stand in for them."
+        ),
+        numbers={"level": label, "patients": patients, "person_time": time},
+    )
+
+
+def time_levels(times: Floats, end: float, grid: float) -> Floats:
+    """Return inner edges of levels of time: about equally many events in each, edges on a grid.
+
+    Parameters
+    ----------
+    times : ndarray, shape (events,)
+        When it happened.
+    end : float
+        The last edge, not returned.
+    grid : float
+        Edges are multiples of it.
+    """
+    levels = int(np.clip(len(times) // _EVENTS_A_LEVEL, 1, _MOST_LEVELS))
+    wanted = np.quantile(times, np.arange(1, levels) / levels) if levels > 1 else np.empty(0)
+    edges = np.unique(np.round(wanted / grid) * grid)
+    edges = edges[(edges > 0) & (edges < end * (1 - 1e-9))]
+    # a level without an event would have a rate of zero: it joins the one after it
+    counts = np.bincount(np.searchsorted(edges, times, side="left"), minlength=edges.size + 1)
+    edges = edges[counts[:-1] > 0]
+    return edges[:-1] if edges.size and not (times > edges[-1]).any() else edges
