@@ -46,7 +46,6 @@ from causal_s4.survival.functionals import (
 from causal_s4.survival.regression import hazard_ratio_trend, period_hazard_ratio
 
 _RISK_ROWS = 6  # intervals of the at-risk table
-_CURVE_BLOCK = 64  # event times whose influence is held at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +95,12 @@ class Comparison:
     def counts(self, arm: Arm | None) -> tuple[int, int, float]:
         """Patients, patients with the event, and effective sample size, of one arm or both."""
         weight = self.weight
-        n, events, ess = 0, 0, 0.0
-        for each, code in ARMS:
-            if arm is not None and each != arm:
-                continue
-            rows = (self.table.arm == code) & (weight > 0)
-            n += len(np.unique(self.table.patient[rows]))
-            events += len(np.unique(self.table.patient[rows & (self.table.event == 1)]))
-            ess += self._ess(rows, weight)
-        return n, events, ess
+        arms = [(self.table.arm == code) & (weight > 0) for each, code in ARMS if arm is None or each == arm]
+        # a patient may have rows in both arms: she is one patient, and one event
+        rows = np.logical_or.reduce(arms)
+        n = len(np.unique(self.table.patient[rows]))
+        events = len(np.unique(self.table.patient[rows & (self.table.event == 1)]))
+        return n, events, float(sum(self._ess(each, weight) for each in arms))
 
     def _ess(self, rows: np.ndarray, weight: Floats) -> float:
         if self.weights is not None and self.weights.by_row:
@@ -320,31 +316,20 @@ def _curve(comparison: Comparison, curve: ArmCurve, risk_times: Floats) -> Survi
 def _curve_variance(comparison: Comparison, curve: ArmCurve) -> Floats:
     table, fit = comparison.table, curve.fit
     alive = fit.at_risk - fit.deaths
-    simple = len(table) == table.n_patients and not fit.sets.delayed
-    if simple and (comparison.weights is None or not comparison.weights.by_row):
-        used = (alive > 1e-12 * fit.at_risk) & (fit.deaths > 0)
-        rate = np.divide(1.0, alive, out=np.zeros_like(alive), where=used)
-        hazard = np.divide(fit.deaths, fit.at_risk, out=np.zeros_like(alive), where=fit.deaths > 0)
-        dead = np.zeros(curve.rows.size, dtype=bool)
-        dead[fit.sets.dead] = True
-        return curve_variance(
-            table,
-            comparison.weights,
-            curve.rows,
-            fit.sets.last,
-            rate,
-            hazard,
-            fit.survival,
-            dead,
-            account=comparison.account,
-        )
-    times = fit.sets.times
-    variance = np.empty(len(times))
-    for begin in range(0, len(times), _CURVE_BLOCK):
-        block = slice(begin, begin + _CURVE_BLOCK)
-        gradient = np.column_stack([curve.spread(fit.survival_gradient(time), len(table)) for time in times[block]])
-        variance[block] = (comparison.phi(gradient) ** 2).sum(axis=0)
-    return variance
+    used = (alive > 1e-12 * fit.at_risk) & (fit.deaths > 0)
+    dead = np.zeros(curve.rows.size, dtype=bool)
+    dead[fit.sets.dead] = True
+    return curve_variance(
+        table,
+        comparison.weights,
+        curve.rows,
+        (fit.sets.first, fit.sets.last),
+        np.divide(1.0, alive, out=np.zeros_like(alive), where=used),
+        np.divide(fit.deaths, fit.at_risk, out=np.zeros_like(alive), where=fit.deaths > 0),
+        fit.survival,
+        dead,
+        account=comparison.account,
+    )
 
 
 def _cloglog(survival: Floats, std_error: Floats, z: float) -> tuple[Floats, Floats]:

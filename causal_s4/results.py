@@ -226,6 +226,33 @@ class EstimatingPart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightingSpec:
+    """What weights were asked to be, so that a resample can make them again from its own patients.
+
+    Parameters
+    ----------
+    population, method : str
+        As asked.
+    treatment : ndarray of 0/1, shape (patients,)
+    terms : ndarray, shape (patients, q)
+        The model's matrix without intercept; knots and levels stay as they are.
+    stabilise : bool
+    truncate : (float, float) or None
+    trim : float or None
+    quantile_method : str
+    """
+
+    population: str
+    method: str
+    treatment: Ints
+    terms: Floats
+    stabilise: bool = False
+    truncate: tuple[float, float] | None = None
+    trim: float | None = None
+    quantile_method: str = "linear"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """Weights with what is needed to account for their estimation.
 
@@ -257,6 +284,8 @@ class Weights:
         The covariates the weights were built from.
     findings : tuple of Finding
         What a reader has to know about them.
+    spec : WeightingSpec, optional
+        How to make them again; None for given weights and where there was nothing to adjust for.
     """
 
     values: Floats
@@ -273,6 +302,7 @@ class Weights:
     coefficients: Floats | None = None
     covariates: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    spec: WeightingSpec | None = None
 
     @classmethod
     def given(cls, values: Any, *, population: str = "as given") -> Weights:
@@ -545,9 +575,17 @@ class EffectEstimate:
 
 @dataclass(frozen=True, kw_only=True)
 class EffectTable:
-    """Estimates in order, naive next to adjusted."""
+    """Estimates in order, naive next to adjusted.
+
+    Parameters
+    ----------
+    estimates : tuple of EffectEstimate
+    findings : tuple of Finding
+        What a reader has to know about the intervals, such as replicates without an estimate.
+    """
 
     estimates: tuple[EffectEstimate, ...]
+    findings: tuple[Finding, ...] = ()
 
     def __iter__(self) -> Iterator[EffectEstimate]:
         """Iterate over the estimates."""

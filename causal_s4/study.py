@@ -146,8 +146,8 @@ def identify_study(protocol: Protocol, *, ask_dowhy: bool = True) -> tuple[Adjus
     dag = Dag.read(protocol.resolve(protocol.dag.file))
     file = protocol.resolve(protocol.data.file)
     present = set(column_names(file))
-    columns = {node: tuple(protocol.dag.columns.get(node, (node,))) for node in dag.nodes if node not in dag.latent}
-    measured = {node: of for node, of in columns.items() if set(of) <= present}
+    own: dict[str, tuple[str, ...]] = {node: (node,) for node in dag.nodes if node in present and node not in dag.latent}
+    measured = {**own, **protocol.dag.columns}
     wanted = list(dict.fromkeys([*protocol.eligibility, *(column for of in measured.values() for column in of)]))
     eligible = None
     if wanted and set(protocol.eligibility) <= present:
@@ -267,11 +267,12 @@ def answer(cohort: Cohort, weighted: Sequence[Weighted], outcome: OutcomeSpec, p
         for weights in (None, *(each.weights for each in weighted))
     ]
     naive, primary = comparisons[0], comparisons[1]
+    unadjusted = effects_of(naive, horizons)  # first: it says plainly when there is nothing to compare
     regression, of_regression = _regression(cohort, table, protocol)
     cuts = [h for h in horizons if h < float(table.stop.max())][:-1]
     hazards = tuple(hazards_check(each, cuts) for each in (naive, primary))
     estimates = [
-        *effects_of(naive, horizons),
+        *unadjusted,
         *([] if regression is None else [_conditional(regression, protocol.inference.level)]),
         *(estimate for each in comparisons[1:] for estimate in effects_of(each, horizons)),
     ]
@@ -281,7 +282,7 @@ def answer(cohort: Cohort, weighted: Sequence[Weighted], outcome: OutcomeSpec, p
         tests=tuple(score_test(each) for each in comparisons),
         hazards=hazards,
         regression=regression,
-        findings=(*of_regression, *_proportionality(hazards[1], outcome.name), *_few_events(table)),
+        findings=(*of_regression, *_proportionality(hazards[1], outcome.name), *_few_events(table), *_competing(table)),
     )
 
 
@@ -374,6 +375,25 @@ def _few_events(table: RiskTable) -> tuple[Finding, ...]:
                 "from influence functions are too short with so few."
             ),
             numbers=events,
+        ),
+    )
+
+
+def _competing(table: RiskTable) -> tuple[Finding, ...]:
+    competing = int((table.event == 2).sum())
+    if not competing:
+        return ()
+    return (
+        Finding(
+            code="competing-events",
+            severity="note",
+            step="effects",
+            message=(
+                f"{table.outcome}: {competing} patients had a competing event first. Survival and restricted mean are those of being "
+                "free of either event; the risk of the event itself is the cumulative incidence (Aalen-Johansen), and the hazard "
+                "ratio is cause-specific."
+            ),
+            numbers={"competing": competing},
         ),
     )
 

@@ -36,10 +36,11 @@ def main() -> None:
         )
         tables = [s4.estimate_effects(cohort, horizons=MONTHS).to_frame()]
         for population in ("ATO", "ATE", "ATT"):
-            weights = s4.weigh(cohort, population=population, stabilise=True)
-            tables.append(s4.estimate_effects(cohort, weights, horizons=MONTHS).to_frame())
+            weights = s4.weigh(cohort, population=population)
+            effects = s4.estimate_effects(cohort, weights, horizons=MONTHS)
+            tables.append(effects.where(analysis="weighted").to_frame())
             truth = s4.true_effects("stage4", treatment=TREATMENT, outcome=event, population=population).to_frame()
-            tables.append(truth[truth["stabilised"].ne(False)].assign(analysis="truth"))
+            tables.append(truth[truth["stabilised"].ne(True)].assign(analysis="truth"))
         table = pd.concat(tables)
         columns = ["analysis", "population", "measure", "horizon", "value", "lower", "upper"]
         print(f"\n{event}\n" + table.loc[table["measure"].isin(SHOWN), columns].to_string(index=False))

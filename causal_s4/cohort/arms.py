@@ -40,7 +40,7 @@ def read_arms(table: Inspection, name: str, treated: Any, control: Any) -> Ints:
         found = tally(column)
         declared = [value for value, code in ((treated, 1), (control, 0)) if not (arm == code).any()]
         hints = dict.fromkeys(otherwise_spelled(value, found) for value in declared)
-        todo = " ".join(hint for hint in hints if hint)
+        todo = ". ".join(hint for hint in hints if hint)
         table.problem(
             name,
             f"{counted(int(other.sum()), 'patient')} with a value other than the two declared: "

@@ -147,8 +147,11 @@ def not_numbers(name: str, column: pd.Series[Any], strange: Mask, rows: Ints) ->
         return Problem(where=name, found="holds dates", expected="numbers", todo=DATES_TODO)
     if pd.api.types.is_bool_dtype(column.dtype):
         return Problem(where=name, found="holds true and false", expected="numbers")
-    found = f"{counted(int(strange.sum()), 'value')} not a number ({name_rows(strange, rows)})"
-    return Problem(where=name, found=found, expected="numbers", todo=how_to_mend(column[strange]))
+    # one word makes text of a whole csv column: the values that are written as numbers are not the odd ones
+    words = strange & where(column, lambda value: not (isinstance(value, str) and is_number(value)))
+    odd = words if words.any() else strange
+    found = f"{counted(int(odd.sum()), 'value')} not a number ({name_rows(odd, rows)})"
+    return Problem(where=name, found=found, expected="numbers", todo=how_to_mend(column[odd]))
 
 
 def how_to_mend(values: pd.Series[Any]) -> str:

@@ -37,6 +37,8 @@ MISSING_WORDS = frozenset(
     | {"not known", "not available", "not recorded", "not done", "99", "999", "9999", "-9", "-99", "-999"}
 )
 """Text that often stands for a missing value (compared in lower case, without surrounding spaces)."""
+LARGEST = 1e50
+"""A number beyond this counts as infinite: its square and cube could not be summed."""
 HIGH_CODES = (9999.0, 999.0, 99.0)
 LOW_CODES = (-999.0, -99.0, -9.0)
 
@@ -113,7 +115,7 @@ def _read(name: str, column: pd.Series[Any], missing: Mask, rows: Ints) -> pd.Se
 
 
 def _finite_numbers(name: str, column: pd.Series[Any], numbers: Floats, rows: Ints) -> pd.Series[Any]:
-    infinite = np.isinf(numbers)
+    infinite = np.abs(numbers) > LARGEST
     if infinite.any():
         found = f"{counted(int(infinite.sum()), 'infinite value')} ({name_rows(infinite, rows)})"
         raise _UnreadableError(Problem(where=name, found=found, expected="finite numbers"))

@@ -255,7 +255,7 @@ def _count_rows(file: Path, separator: str) -> int:
     line = 1
     try:
         with _opened_text(file) as stream:
-            reader = csv.reader(stream, delimiter=separator, strict=True)
+            reader = csv.reader(_whole_lines(file, stream), delimiter=separator, strict=True)
             width = len(next(reader))
             for values in reader:
                 if not values:
@@ -274,6 +274,14 @@ def _count_rows(file: Path, separator: str) -> int:
         )
     _refuse_bomb(file, rows, width)
     return rows
+
+
+def _whole_lines(file: Path, stream: TextIO) -> Iterator[str]:
+    """Yield lines, but refuse a NUL: pandas would end the value there without a word."""
+    for number, line in enumerate(stream, start=1):
+        if "\0" in line:
+            raise DataError(f"{file.name} is not plain text: line {number} holds a NUL byte. Export it again as 'CSV UTF-8'")
+        yield line
 
 
 # --- parquet -----------------------------------------------------------------------------------

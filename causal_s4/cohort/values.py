@@ -247,6 +247,8 @@ class RiskTable:
         Time-varying weights that belong to the rows (clone-censor-weight).
     analysis : str
         What an estimate from this table is called.
+    grace_period : float, optional
+        Of cloned strategies: until when treatment may start.
     """
 
     patient: Ints
@@ -260,6 +262,7 @@ class RiskTable:
     covariates: pd.DataFrame | None = None
     weights: Weights | None = None
     analysis: str = Analysis.WEIGHTED
+    grace_period: float | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,9 +62,11 @@ class Course:
                 f"the grace period must lie within the follow-up of {chosen.time.max():g} {cohort.time_unit}; "
                 f"found {grace_period!r}"
             )
-        n = len(cohort)
-        times = merge_close(np.concatenate([chosen.time, start, [float(grace_period)]]))
-        return cls(treated=times[n : 2 * n], end=times[:n], event=chosen.event, grace=float(times[-1]))
+        n, ever = len(cohort), np.isfinite(start)
+        times = merge_close(np.concatenate([chosen.time, start[ever], [float(grace_period)]]))
+        treated = np.full(n, np.inf)
+        treated[ever] = times[n:-1]
+        return cls(treated=treated, end=times[:n], event=chosen.event, grace=float(times[-1]))
 
     @property
     def treated_within(self) -> Mask:
@@ -158,27 +161,109 @@ class Cells:
         """Return these cells followed by later ones."""
         return Cells(edges=np.concatenate([self.edges, later.edges[1:]]), at=np.concatenate([self.at, later.at]))
 
-    def split(self, patient: Ints, start: Floats, stop: Floats) -> tuple[Ints, Floats, Floats, Ints]:
-        """Cut rows at the edges.
+    def split(self, start: Floats, stop: Floats) -> tuple[Ints, Floats, Floats, Ints]:
+        """Cut one stretch a patient at the edges.
 
         Parameters
         ----------
-        patient : ndarray of int, shape (m,)
-        start, stop : ndarray, shape (m,)
-            Rows with ``start >= stop`` vanish; what lies beyond the last edge is left out.
+        start, stop : ndarray, shape (n,)
+            Within the edges; a stretch that does not start before it stops vanishes.
 
         Returns
         -------
-        row : ndarray of int, shape (rows,)
-            Which of the rows given.
+        patient : ndarray of int, shape (rows,)
         start, stop : ndarray, shape (rows,)
         cell : ndarray of int, shape (rows,)
         """
-        first = np.clip(np.searchsorted(self.edges, start, side="right") - 1, 0, len(self.at))
-        last = np.clip(np.searchsorted(self.edges, stop, side="left"), 0, len(self.at))
-        count = np.where(stop > start, np.maximum(last - first, 0), 0)
-        row = np.repeat(np.arange(len(patient)), count)
-        cell = np.arange(row.size) - np.repeat(np.cumsum(count) - count, count) + first[row]
-        begin = np.maximum(start[row], self.edges[cell])
-        end = np.minimum(stop[row], self.edges[cell + 1])
-        return row, begin, end, cell
+        first = np.searchsorted(self.edges, start, side="right") - 1
+        last = np.searchsorted(self.edges, stop, side="left")
+        count = np.where(stop > start, last - first, 0)
+        patient = np.repeat(np.arange(len(start)), count)
+        cell = np.arange(patient.size) - np.repeat(np.cumsum(count) - count, count) + first[patient]
+        begin = np.maximum(start[patient], self.edges[cell])
+        return patient, begin, np.minimum(stop[patient], self.edges[cell + 1]), cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloneRows:
+    """The rows of all clones.
+
+    Parameters
+    ----------
+    patient, arm : ndarray of int, shape (rows,)
+    start, stop : ndarray, shape (rows,)
+    event : ndarray of int, shape (rows,)
+    settled : ndarray of bool, shape (rows,)
+        Whether it can no longer depart from its strategy: treated within the grace period, or untreated after it.
+    at : ndarray, shape (rows,)
+        Where a weight that changes with time is read off.
+    """
+
+    patient: Ints
+    arm: Ints
+    start: Floats
+    stop: Floats
+    event: Ints
+    settled: Mask
+    at: Floats
+
+    def take(self, keep: Mask) -> CloneRows:
+        """Return some of the rows."""
+        return CloneRows(**{name: getattr(self, name)[keep] for name in self.__dataclass_fields__})
+
+    @classmethod
+    def make(
+        cls, course: Course, cells: Cells, *, cut_settled: bool = False, treatment_first: bool = True
+    ) -> CloneRows:
+        """Clone every patient, censor each clone when it departs from its strategy, and cut rows by cells.
+
+        Parameters
+        ----------
+        course : Course
+        cells : Cells
+            From zero to the end of the grace period; with ``cut_settled``, to the end of follow-up.
+        cut_settled : bool
+            Whether settled rows are cut as well.
+        treatment_first : bool
+            Whether the day of treatment belongs to the treated, else to both.
+        """
+        within, end, grace = course.treated_within, course.end, course.grace
+        treated = np.where(within, course.treated, 0.0)
+        leaves = course.just_before(treated) if treatment_first else treated
+        zero = np.zeros(len(end))
+        unsettled_until = np.where(within, leaves, np.minimum(end, grace))
+        unsettled_event = np.where(~within & (end <= grace), course.event, 0)
+        whole = Cells(edges=np.array([0.0, end.max()]), at=np.array([grace]))
+        settled_cells = cells if cut_settled else whole
+        # a stretch that does not start before it stops is none
+        return _join(
+            [
+                _cut(cells, 0, zero, unsettled_until, unsettled_event, settled=False),
+                _cut(settled_cells, 0, np.where(within, end, grace), end, course.event, settled=True),
+                _cut(cells, 1, zero, unsettled_until, unsettled_event, settled=False),
+                _cut(settled_cells, 1, np.where(within, leaves, end), end, course.event, settled=True),
+            ]
+        )
+
+
+def _cut(
+    cells: Cells, arm: int, start: Floats, stop: Floats, event: Ints, *, settled: bool
+) -> dict[str, NDArray[Any]]:
+    patient, begin, until, cell = cells.split(start, stop)
+    ending = np.where(until == stop[patient], event[patient], 0)
+    # who dies and who is at risk then are weighted at one moment, so that what they share cancels
+    at = np.maximum(cells.at[cell], begin)
+    at = np.where(ending > 0, at, np.minimum(at, until))
+    return {
+        "patient": patient,
+        "arm": np.full(patient.size, arm, dtype=np.int64),
+        "start": begin,
+        "stop": until,
+        "event": ending,
+        "settled": np.full(patient.size, settled),
+        "at": at,
+    }
+
+
+def _join(blocks: list[dict[str, NDArray[Any]]]) -> CloneRows:
+    return CloneRows(**{name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})

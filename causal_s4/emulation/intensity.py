@@ -7,8 +7,8 @@ forward; no later value can enter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -174,23 +174,26 @@ def fit_rate(
         started = np.flatnonzero(np.isfinite(since_treatment))
         own = np.concatenate([own[0], started]), np.concatenate([own[1], since_treatment[started]])
     rows = PersonRows.cut(end, edges, *own)
-    level = np.searchsorted(edges, rows.start, side="right")
-    times = (level[:, None] == np.arange(1, len(edges) + 1)).astype(float)
-    labels = [f"time from {edge:g}" for edge in edges]
     frame = _covariates(cohort, rows, terms)
-    # a covariate that nobody's rows show to change or differ has nothing to say here
     if since_treatment is not None:
         frame["treated"] = (rows.start >= since_treatment[rows.patient]).astype(float)
+    event = (rows.last & happens[rows.patient]).astype(float)
+    used, silent = _without_silent_levels(frame, event)
+    kept = frame[used]
     matrix = build_design_matrix(
-        frame[[column for column in frame if frame[column].nunique() > 1]],
+        kept[[column for column in kept if kept[column].nunique() > 1]],  # the others tell no two rows apart
         splines=terms.splines,
         log1p=terms.log1p,
         interactions=terms.interactions,
     )
-    design = np.column_stack([np.ones(len(rows.patient)), times, matrix.matrix])
-    names = ("(intercept)", *labels, *matrix.terms)
-    event = (rows.last & happens[rows.patient]).astype(float)
-    return _fit(name, cohort, rows, design, names, event)
+    level = np.searchsorted(edges, rows.start[used], side="right")
+    times = (level[:, None] == np.arange(1, len(edges) + 1)).astype(float)
+    design = np.column_stack([np.ones(len(kept)), times, matrix.matrix])
+    names = ("(intercept)", *(f"time from {edge:g}" for edge in edges), *matrix.terms)
+    return replace(
+        _fit(name, len(cohort), rows, used, design, names, event),
+        findings=tuple(_silence(name, cohort, rows, label, mask) for label, mask in silent),
+    )
 
 
 def _covariates(cohort: Cohort, rows: PersonRows, terms: Terms) -> pd.DataFrame:
@@ -204,59 +207,57 @@ def _covariates(cohort: Cohort, rows: PersonRows, terms: Terms) -> pd.DataFrame:
 
 
 def _fit(
-    name: str, cohort: Cohort, rows: PersonRows, design: Floats, names: Sequence[str], event: Floats
+    name: str, n: int, rows: PersonRows, used: Mask, design: Floats, names: tuple[str, ...], event: Floats
 ) -> FittedRate:
-    n, q = len(cohort), design.shape[1]
-    exposure = rows.stop - rows.start
-    used, kept, silent = _without_silent_levels(design, names, event)
-    fit = fit_poisson(design[np.ix_(used, kept)], event[used], exposure[used])
+    fit = fit_poisson(design, event[used], (rows.stop - rows.start)[used])
     if not fit.converged:
-        spread = np.abs(fit.coefficient) * design[np.ix_(used, kept)].std(axis=0)
-        worst = [names[kept[j]] for j in np.argsort(-spread)[:3]]
+        spread = np.abs(fit.coefficient[1:]) * design[:, 1:].std(axis=0)
+        worst = [names[1 + j] for j in np.argsort(-spread)[:3]]
         raise ConvergenceError(
-            f"the model of the {name} did not settle: {int(event.sum())} events for {q} terms. Take fewer terms, or join "
-            "rare levels",
+            f"the model of the {name} did not settle: {int(event.sum())} events for {len(names)} terms. Take fewer terms, or "
+            "join rare levels",
             [Problem(where=term, found="among the largest coefficients") for term in worst],
         )
-    rate, slope = np.zeros(len(event)), np.zeros((len(event), len(kept)))
-    rate[used], slope[used] = fit.rate, design[np.ix_(used, kept)]
-    score = np.column_stack(
-        [np.bincount(rows.patient[used], weights=fit.score[:, j], minlength=n) for j in range(len(kept))]
-    )
+    rate, slope = np.zeros(len(event)), np.zeros((len(event), len(names)))
+    rate[used], slope[used] = fit.rate, design
+    patient = rows.patient[used]
+    score = np.column_stack([np.bincount(patient, weights=column, minlength=n) for column in fit.score.T])
     return FittedRate(
         name=name,
-        terms=tuple(names[j] for j in kept),
+        terms=names,
         coefficients=fit.coefficient,
         score=score,
         information=fit.information,
         integral=CumulativeRate(unit=rows.patient, start=rows.start, rate=rate, slope=slope),
         events=int(event.sum()),
-        findings=tuple(_silence(name, cohort, rows, label, mask) for label, mask in silent),
     )
 
 
-def _without_silent_levels(
-    design: Floats, names: Sequence[str], event: Floats
-) -> tuple[Mask, list[int], list[tuple[str, Mask]]]:
-    """Set apart rows of a level in which nothing ever happens: their rate is zero, the limit of the fit.
+def _without_silent_levels(frame: pd.DataFrame, event: Floats) -> tuple[Mask, list[tuple[str, Mask]]]:
+    """Set apart the rows of a level at which nothing ever happens: their rate is zero, the limit of the fit.
 
-    Returns the rows and columns that remain, and what was set apart.
+    Returns the rows that remain, and label and rows of what was set apart.
     """
+    levels = []
+    for column in frame.columns:
+        values = frame[column]
+        text = isinstance(values.dtype, pd.CategoricalDtype)
+        if text or values.nunique() == 2:
+            levels += [
+                (f"{column}={value if text else format(value, 'g')}", (values == value).to_numpy())
+                for value in values.unique()
+            ]
     used = np.ones(len(event), dtype=bool)
     silent: list[tuple[str, Mask]] = []
-    two_valued = [j for j in range(1, design.shape[1]) if np.isin(design[:, j], (0, 1)).all()]
-    for _ in range(len(two_valued) + 1):
-        before = int(used.sum())
-        for j in two_valued:
-            for value, words in ((1.0, names[j]), (0.0, f"not {names[j]}")):
-                rows = used & (design[:, j] == value)
-                if rows.any() and rows.sum() < used.sum() and not event[rows].any():
-                    used = used & ~rows
-                    silent.append((words, rows))
-        if int(used.sum()) == before:
-            break
-    kept = [0, *(j for j in range(1, design.shape[1]) if np.ptp(design[used, j]) > 0)]
-    return used, kept, silent
+    before = -1
+    while before != len(silent):
+        before = len(silent)
+        for label, mask in levels:
+            rows = used & mask
+            if rows.any() and not event[rows].any():
+                used = used & ~rows
+                silent.append((label, rows))
+    return used, silent
 
 
 def _silence(name: str, cohort: Cohort, rows: PersonRows, label: str, mask: Mask) -> Finding:

@@ -10,9 +10,10 @@ al. 2018, 10.1002/bimj.201700330.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from causal_s4.cohort import RiskTable
-from causal_s4.results import Floats, Weights
+from causal_s4.results import Floats, Ints, Weights
 
 
 def row_weights(table: RiskTable, weights: Weights | None) -> Floats:
@@ -42,10 +43,10 @@ def influence(table: RiskTable, weights: Weights | None, gradient: Floats, *, ac
     single = gradient.ndim == 1
     u = gradient[:, None] if single else gradient
     weighted = row_weights(table, weights)[:, None] * u
-    one_row_each = len(table) == table.n_patients and bool((table.patient == np.arange(len(table))).all())
-    phi = weighted if one_row_each else _by_patient(table, weighted)
+    simple = one_row_each(table)
+    phi = weighted if simple else _by_patient(table, weighted)
     if account and weights is not None:
-        units = u if weights.by_row or one_row_each else _by_patient(table, u)
+        units = u if weights.by_row or simple else _by_patient(table, u)
         for part in weights.parts:
             phi = phi + part.correction(units)
     return phi[:, 0] if single else phi
@@ -54,6 +55,11 @@ def influence(table: RiskTable, weights: Weights | None, gradient: Floats, *, ac
 def standard_errors(phi: Floats) -> Floats:
     """Return the root of the summed squared influences."""
     return np.asarray(np.sqrt((phi**2).sum(axis=0)))
+
+
+def one_row_each(table: RiskTable) -> bool:
+    """Return whether row i is the only row of patient i."""
+    return len(table) == table.n_patients and bool((table.patient == np.arange(len(table))).all())
 
 
 def _by_patient(table: RiskTable, values: Floats) -> Floats:
@@ -65,52 +71,83 @@ def _by_patient(table: RiskTable, values: Floats) -> Floats:
 def curve_variance(
     table: RiskTable,
     weights: Weights | None,
-    rows: np.ndarray,
-    last: np.ndarray,
+    rows: Ints,
+    span: tuple[Ints, Ints],
     rate: Floats,
     hazard: Floats,
     survival: Floats,
-    dead: np.ndarray,
+    dead: NDArray[np.bool_],
     *,
     account: bool = True,
 ) -> Floats:
-    """Return the variance of a weighted Kaplan-Meier curve at each of its event times, in O(n q).
+    """Return the variance of a weighted Kaplan-Meier curve at each of its event times, in O(rows q).
 
-    Serves tables with one undelayed row a patient. Up to its last event time a row's derivative is
-    S(t) times a running sum, and after it a constant, so every sum of squares and cross-products is a
-    cumulative sum over rows sorted by that time.
+    While a row is at risk its patient's derivative is S(t) times a linear function of one running sum G, and
+    between rows and after the last a constant. Sums of squares and of cross-products over patients are then
+    quadratic in G, with coefficients that are cumulative sums over rows.
 
     Parameters
     ----------
     rows : ndarray of int, shape (m,)
-        Rows of the arm.
-    last : ndarray of int, shape (m,)
-        Number of event times at or before each row's stop.
+        Rows of the arm; those of one patient do not overlap.
+    span : pair of ndarray of int, shape (m,)
+        First event time at which each row is at risk, and the one after its last.
     rate, hazard, survival : ndarray, shape (k,)
         1/(Y - d), d/Y and S at each event time.
     dead : ndarray of bool, shape (m,)
         Whether the row ends in an event.
     """
+    order = np.lexsort((span[0], table.patient[rows]))
+    rows, first, last, ends = rows[order], span[0][order], span[1][order], dead[order]
+    patient = table.patient[rows]
     k = len(survival)
     running = np.concatenate([[0.0], np.cumsum(rate * hazard)])
-    final = running[last] - np.where(dead, rate[np.maximum(last - 1, 0)], 0.0)
     w = row_weights(table, weights)[rows]
+    gain = running[last] - running[first] - np.where(ends, rate[np.maximum(last - 1, 0)], 0.0)
+    until = last - ends  # a death takes effect at its own event time
+    same = patient[1:] == patient[:-1]
+    resume = np.append(np.where(same, first[1:], k), k)  # when the patient's next row begins
+    total = np.cumsum(w * gain)
+    opening = np.searchsorted(patient, patient, side="left")
+    after = total - (total - w * gain)[opening]
+    level = after - w * gain - w * running[first]  # at risk, the derivative over S is level + w G
+    g = running[1:]
 
-    def sums(values: Floats) -> Floats:
-        """Sum value * u(t) / S(t) over the arm at each event time."""
-        done = np.cumsum(np.bincount(last, weights=values * final, minlength=k + 1))[1:]
-        waiting = values.sum() - np.cumsum(np.bincount(last, weights=values, minlength=k + 1))[1:]
-        return done + running[1:] * waiting
+    def over(begin: Ints, end: Ints, values: Floats) -> Floats:
+        """Sum values over the rows whose stretch [begin, end) holds each event time."""
+        change = np.bincount(begin, values, k + 1) - np.bincount(end, values, k + 1)
+        return np.asarray(np.cumsum(change)[:k])
 
-    squares = np.cumsum(np.bincount(last, weights=(w * final) ** 2, minlength=k + 1))[1:]
-    squares += running[1:] ** 2 * ((w**2).sum() - np.cumsum(np.bincount(last, weights=w**2, minlength=k + 1))[1:])
+    squares = (
+        over(first, until, level**2)
+        + g * over(first, until, 2 * level * w)
+        + g**2 * over(first, until, w**2)
+        + over(until, resume, after**2)
+    )
     if account and weights is not None and weights.parts:
         score = np.concatenate([part.score for part in weights.parts], axis=1)
-        pull = []
-        for part in weights.parts:
-            columns = [sums(part.derivative[rows, j]) for j in range(part.derivative.shape[1])]
-            pull.append(np.linalg.solve(part.information, np.array(columns)))
-        a = np.concatenate(pull)
-        cross = np.array([sums(w * score[rows, j]) for j in range(score.shape[1])])
-        squares = squares + 2 * (a * cross).sum(axis=0) + ((score.T @ score @ a) * a).sum(axis=0)
+        units = rows if weights.by_row else patient
+        finish = np.full(len(rows), k)
+
+        def pulled(values: Floats) -> Floats:
+            """Sum d weight / d coefficient times the derivative over S."""
+            at_risk = over(first, until, -values * running[first]) + g * over(first, until, values)
+            return at_risk + over(until, finish, values * gain)
+
+        pull = np.concatenate(
+            [
+                np.linalg.solve(
+                    part.information,
+                    np.array([pulled(part.derivative[units, j]) for j in range(part.derivative.shape[1])]),
+                )
+                for part in weights.parts
+            ]
+        )
+        cross = np.array(
+            [
+                over(first, until, level * s) + g * over(first, until, w * s) + over(until, resume, after * s)
+                for s in score[patient].T
+            ]
+        )
+        squares = squares + 2 * (pull * cross).sum(axis=0) + ((score.T @ score @ pull) * pull).sum(axis=0)
     return np.asarray(survival**2 * np.maximum(squares, 0.0))

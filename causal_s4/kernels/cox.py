@@ -104,7 +104,9 @@ def fit_cox(
         if np.max(np.abs(move)) < 1e-10:
             converged = True
             break
-    return CoxFit(beta, state.information, model.score_gradient(beta), converged)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a fit that ran away
+        gradient = model.score_gradient(beta)
+    return CoxFit(beta, state.information, gradient, converged)
 
 
 @dataclass(frozen=True)
@@ -132,18 +134,19 @@ class _Likelihood:
 
     def at(self, beta: Floats) -> _State:
         """Return log-likelihood, score and information."""
-        eta = self.z @ beta
-        risk = self.w * np.exp(eta)
-        s0 = self._sums(risk)
-        p = self.z.shape[1]
-        mean = np.column_stack([self._sums(risk * self.z[:, j]) for j in range(p)]) / s0[:, None]
-        hazard = self.ties.weight / s0
-        with np.errstate(divide="ignore", invalid="ignore"):
+        # a step that went too far overflows; its likelihood is then no number, and the step is halved
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            eta = self.z @ beta
+            risk = self.w * np.exp(eta)
+            s0 = self._sums(risk)
+            p = self.z.shape[1]
+            mean = np.column_stack([self._sums(risk * self.z[:, j]) for j in range(p)]) / s0[:, None]
+            hazard = self.ties.weight / s0
             log_likelihood = float(self.w[self.sets.dead] @ eta[self.sets.dead] - self.ties.weight @ np.log(s0))
-        score = self.observed - self.ties.weight @ mean
-        # sum over steps of S2/S0 is a sum over rows of risk * z z' * cumulated hazard
-        load = risk * self._cumulated(hazard)
-        information = self.z.T @ (load[:, None] * self.z) - mean.T @ (self.ties.weight[:, None] * mean)
+            score = self.observed - self.ties.weight @ mean
+            # sum over steps of S2/S0 is a sum over rows of risk * z z' * cumulated hazard
+            load = risk * self._cumulated(hazard)
+            information = self.z.T @ (load[:, None] * self.z) - mean.T @ (self.ties.weight[:, None] * mean)
         return _State(log_likelihood, score, information)
 
     def _cumulated(self, increments: Floats) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from causal_s4.kernels.batched_newton import BatchedNewton, Likelihood, exponentiate
+from causal_s4.kernels.batched_newton import BatchedNewton, Likelihood, exponentiate, mask_absent
 from causal_s4.kernels.entropy_balancing import balance_moments
 from causal_s4.kernels.logistic import fit_logistic
 from causal_s4.kernels.risk_sets import Floats
@@ -172,29 +172,29 @@ def _tilt(values: Floats, counts: Floats, treated: Floats, population: int, fact
     """Replace linear predictors by weights; all follow from t = (1 - own probability) / own probability."""
     bits = np.empty(values.shape[1], np.int64)
     for row in range(values.shape[0]):
-        t = values[row]
-        far = 0.0
+        t, count = values[row], counts[row]
+        furthest[row] = mask_absent(t, count)
         for i in range(t.shape[0]):
-            x = t[i] if counts[row, i] > 0 else 0.0
-            far = max(far, abs(x))
-            t[i] = -x if treated[i] > 0 else x
-        furthest[row] = far
+            t[i] *= 1.0 - 2.0 * treated[i]
         exponentiate(t, bits)
+        if population == 0:
+            for i in range(t.shape[0]):
+                t[i] = 1.0 + t[i]
+        elif population == 1:
+            for i in range(t.shape[0]):
+                t[i] = treated[i] + (1.0 - treated[i]) * t[i]
+        elif population == 2:
+            for i in range(t.shape[0]):
+                t[i] = treated[i] * t[i] + (1.0 - treated[i])
+        elif population == 3:
+            for i in range(t.shape[0]):
+                t[i] = t[i] / (1.0 + t[i])
+        else:
+            for i in range(t.shape[0]):
+                t[i] = min(1.0, t[i])
         for_control, for_treated = factor[row]
         for i in range(t.shape[0]):
-            arm = treated[i] > 0
-            if population == 0:
-                weight = 1.0 + t[i]
-            elif population == 1:
-                weight = 1.0 if arm else t[i]
-            elif population == 2:
-                weight = t[i] if arm else 1.0
-            elif population == 3:
-                weight = t[i] / (1.0 + t[i])
-            else:
-                weight = min(1.0, t[i])
-            weight *= for_treated if arm else for_control
-            t[i] = weight if counts[row, i] > 0 else 0.0
+            t[i] *= (for_control + (for_treated - for_control) * treated[i]) * np.float64(count[i] > 0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -104,7 +104,10 @@ class RiskSets:
 
     def events(self, values: Floats) -> Floats:
         """Sum row values over the rows with an event at each event time, shape (k,)."""
-        return np.bincount(self.when, weights=values[self.dead], minlength=len(self.times))
+        # without any event, bincount would count in whole numbers
+        return np.asarray(
+            np.bincount(self.when, weights=values[self.dead], minlength=len(self.times)), dtype=np.float64
+        )
 
     def between(self, increments: Floats) -> Floats:
         """Sum event-time increments over each row's time at risk.

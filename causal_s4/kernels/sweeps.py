@@ -122,6 +122,7 @@ class Sweep:
             self.row if by_row else self.patient,
             self.patient,
             self.arm,
+            np.searchsorted(self.arm, np.arange(3)),
             self.first,
             self.last,
             self.dead,
@@ -147,6 +148,7 @@ def _sweep(
     unit: Ints,
     patient: Ints,
     arm: Ints,
+    bounds: Ints,
     first: Ints,
     last: Ints,
     dead: Ints,
@@ -174,13 +176,16 @@ def _sweep(
         deaths[:] = 0.0
         any_deaths[:] = 0.0
         copies[:] = 0.0
-        present = np.zeros(2)
-        for i in range(patient.size):
-            w = value[unit[i]] * count[patient[i]]
-            at_risk[arm[i], last[i]] += w
-            present[arm[i]] += w
-            if delayed:
-                at_risk[arm[i], first[i]] -= w
+        present = True
+        for a in range(2):
+            total = 0.0
+            for i in range(bounds[a], bounds[a + 1]):
+                w = value[unit[i]] * count[patient[i]]
+                at_risk[a, last[i]] += w
+                total += w
+                if delayed:
+                    at_risk[a, first[i]] -= w
+            present &= total > 0
         for d in range(dead.size):
             i = dead[d]
             w = value[unit[i]] * count[patient[i]]
@@ -188,9 +193,8 @@ def _sweep(
             any_deaths[arm[i], j] += w
             if of_interest[d]:
                 deaths[arm[i], j] += w
-                if w > 0:
-                    copies[j] += count[patient[i]] if whole else 1.0
-        if not (present[0] > 0 and present[1] > 0):
+                copies[j] += np.float64(w > 0) * (count[patient[i]] if whole else 1.0)
+        if not present:
             continue
         for a in range(2):
             for j in range(k - 1, 0, -1):

@@ -17,10 +17,21 @@ from causal_s4.errors import InfeasibleBalanceError, NoEventsError, OverlapError
 from causal_s4.kernels.balance import c_statistic, effective_sample_size
 from causal_s4.kernels.entropy_balancing import balance_moments
 from causal_s4.kernels.logistic import fit_logistic
+from causal_s4.kernels.risk_sets import merge_close
 from causal_s4.propensity.models import covariate_matrix, fit_propensity
 from causal_s4.protocol.methods import QUANTILE_METHODS, check_weighting
 from causal_s4.protocol.vocabulary import Estimand
-from causal_s4.results import EstimatingPart, Finding, Floats, Histogram, Ints, Weights, WeightSummary, read_only
+from causal_s4.results import (
+    EstimatingPart,
+    Finding,
+    Floats,
+    Histogram,
+    Ints,
+    WeightingSpec,
+    Weights,
+    WeightSummary,
+    read_only,
+)
 
 Mask = NDArray[np.bool_]
 
@@ -137,7 +148,17 @@ def weigh(
         weights = _stabilise(weights, treatment)
     if truncate is not None:
         weights = _truncate(weights, treatment, truncate, quantile_method)
-    return replace(weights, covariates=used)
+    spec = WeightingSpec(
+        population=population,
+        method=method,
+        treatment=treatment,
+        terms=matrix.matrix,
+        stabilise=stabilise,
+        truncate=truncate,
+        trim=trim,
+        quantile_method=quantile_method,
+    )
+    return replace(weights, covariates=used, spec=spec)
 
 
 def _nothing_to_adjust(treatment: Ints, population: str) -> Weights:
@@ -378,8 +399,10 @@ def _scores(cohort: Cohort, weights: Weights) -> tuple[float | None, float | Non
     # the design is what the score is a multiple of: x (A - e)
     design = part.score[used] / (cohort.treatment[used] - weights.propensity[used])[:, None]
     refit = fit_logistic(design, cohort.treatment[used], weight=weights.values[used])
-    after = c_statistic(refit.probability, treated, weights.values[used]) if refit.converged else None
-    return before, after
+    if not refit.converged:
+        return before, None
+    # scores that exact balance makes equal differ by rounding, which must not count as an order
+    return before, c_statistic(merge_close(refit.probability), treated, weights.values[used])
 
 
 def _histogram(cohort: Cohort, weights: Weights) -> Histogram | None:

@@ -133,7 +133,7 @@ class NumberStyle:
         (2, 3)
         """
         given = [limit for limit in limits if limit is not None and math.isfinite(limit) and limit != 1]
-        return next((digits for digits in (2, 3) if all(round_half_up(limit, digits) != 1 for limit in given)), 4)
+        return 2 if all(round_half_up(limit, 2) != 1 for limit in given) else 3
 
     def smd(self, value: float | None) -> str:
         """Write a standardised mean difference."""
@@ -216,9 +216,17 @@ class NumberStyle:
         --------
         >>> style("jama").ratio_interval(0.41, 0.9984)
         '0.410 to 0.998'
+        >>> style("jama").ratio_interval(1.00003, 1.8)
+        '>1.000 to 1.800'
         """
         digits = self.ratio_digits(lower, upper)
-        return self.interval(self.ratio(lower, digits), self.ratio(upper, digits))
+        return self.interval(self._limit(lower, digits), self._limit(upper, digits))
+
+    def _limit(self, limit: float | None, digits: int) -> str:
+        text = self.ratio(limit, digits)
+        if limit is None or not math.isfinite(limit) or limit == 1 or round_half_up(limit, digits) != 1:
+            return text
+        return ("<" if limit < 1 else ">") + text
 
     def level(self, level: float) -> str:
         """Write a confidence level.

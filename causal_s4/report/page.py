@@ -30,6 +30,8 @@ _UNSAFE = re.compile(
     r"<\s*(script|foreignObject|iframe|object|embed|image|style)\b|\son\w+\s*=|javascript:", re.IGNORECASE
 )
 
+# A longer table of independencies is folded away under its summary.
+_MOST_TESTS = 12
 _VERDICTS = {
     "adjust": "The diagram says that these covariates together close every back-door path from treatment to outcome:",
     "none needed": "The diagram has no open back-door path from treatment to outcome: nothing needs adjusting.",
@@ -350,7 +352,9 @@ class _Context:
                 join(mid(reading.covariate(node)) for node in each) for each in adjustment.alternatives
             ),
             "untested": prose.bullets(adjustment.untested_assumptions),
+            "implied": prose.implied(reading),
             "tables": self._present(tables.independence_table(reading)),
+            "folded": len(adjustment.tests) > _MOST_TESTS,
             "dagitty": adjustment.dagitty,
         }
 
@@ -423,6 +427,7 @@ class _Context:
             "outcomes": [each["name"] for each in curves],
             "panels": [each["title"] for each in curves[0]["panels"]] if curves else [],
             "confounder": confounder is not None,
+            "covers": confounder is not None and confounder["lower"] <= 1 <= confounder["upper"],
             "marks": [mark["label"] for mark in confounder["marks"]] if confounder else [],
             "treated": reading.arm(Arm.TREATED),
             "control": reading.arm(Arm.CONTROL),

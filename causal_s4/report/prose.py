@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Arm, Design, Estimand
 from causal_s4.report.reading import EFFECT, Reading, Side, capital, clean, join, mid, plural, state
-from causal_s4.report.tables import Row, Table, variance_words
+from causal_s4.report.tables import Row, Table, contradicted, variance_words
 from causal_s4.results import Finding, SensitivityResult
 
 SEVERITIES = ("serious", "caution", "note")
@@ -66,6 +66,19 @@ def caveat(reading: Reading) -> str:
         f"the {len(adjustment.nodes)} {plural(len(adjustment.nodes), 'covariate')} "
         f"{'is' if len(adjustment.nodes) == 1 else 'are'} measured well, "
         "and patients like those compared exist in both arms."
+    )
+
+
+def implied(reading: Reading) -> str:
+    """Return how many of the diagram's testable independencies the cohort contradicts; empty without any."""
+    tests = reading.result.adjustment.tests
+    if not tests:
+        return ""
+    count = sum(contradicted(reading, test) for test in tests)
+    noun = "independency" if len(tests) == 1 else "independencies"
+    return (
+        f"The diagram implies {len(tests)} {noun} that this cohort can test; "
+        f"{count or 'none'} of them {'is' if count == 1 else 'are'} contradicted."
     )
 
 
@@ -172,10 +185,10 @@ def _effective(reading: Reading) -> str:
 
 
 def _assumptions(reading: Reading) -> str:
-    return (
-        "; ".join(clean(each).rstrip(".") for each in reading.result.adjustment.untested_assumptions)
-        or "Those of the diagram"
-    )
+    count = len(reading.result.adjustment.untested_assumptions)
+    if not count:
+        return "Those of the diagram"
+    return f"Those of the diagram; the {count} that the data cannot show {'is' if count == 1 else 'are'} listed below"
 
 
 def _analysis(reading: Reading) -> str:

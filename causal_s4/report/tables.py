@@ -21,6 +21,7 @@ from causal_s4.results import (
     BalanceRow,
     BalanceTable,
     EffectEstimate,
+    IndependenceTest,
     Provenance,
     RegressionTable,
     SensitivityResult,
@@ -29,6 +30,7 @@ from causal_s4.results import (
 
 _VARIANCES = {
     "influence": "influence functions, clustered by patient, with the estimation of the weights accounted for",
+    "model-based": "the information matrix of the model",
     "jackknife": "the jackknife, leaving out one patient at a time",
     "bootstrap": "the bootstrap of patients, with the weights estimated anew in every replicate",
 }
@@ -362,12 +364,17 @@ def positivity_table(reading: Reading) -> Table | None:
 # --- assumptions --------------------------------------------------------------------------------
 
 
+def contradicted(reading: Reading, test: IndependenceTest) -> bool:
+    """Tell whether the cohort contradicts an implied independence, all tests of the diagram taken together."""
+    return test.p_adjusted < 1 - reading.result.protocol.inference.level
+
+
 def independence_table(reading: Reading) -> Table | None:
     """Return the independencies the diagram implies, held against the cohort; the size of each comes first."""
     tests = reading.result.adjustment.tests
     if not tests:
         return None
-    write, alpha = reading.numbers, 1 - reading.result.protocol.inference.level
+    write = reading.numbers
     rows = []
     for test in sorted(tests, key=lambda each: -abs(each.estimate)):
         given = f", given {join(mid(reading.covariate(name)) for name in test.given)}" if test.given else ""
@@ -378,7 +385,7 @@ def independence_table(reading: Reading) -> Table | None:
                     write.number(test.estimate, 2),
                     write.interval(write.number(test.lower, 2), write.number(test.upper, 2)),
                     write.p_value(test.p_adjusted, symbol=False),
-                    "contradicted" if test.p_adjusted < alpha else "not contradicted",
+                    "contradicted" if contradicted(reading, test) else "not\u00a0contradicted",
                 )
             )
         )
@@ -386,7 +393,12 @@ def independence_table(reading: Reading) -> Table | None:
         name="independencies",
         caption="Independencies the diagram implies, held against the cohort",
         columns=(
-            *_columns("Independence", "Partial correlation", reading.numbers.level(1 - alpha), "P, Holm-adjusted"),
+            *_columns(
+                "Independence",
+                "Partial correlation",
+                write.level(reading.result.protocol.inference.level),
+                "P, Holm-adjusted",
+            ),
             Column(label="The data", numeric=False),
         ),
         rows=tuple(rows),
@@ -519,7 +531,7 @@ def _effects_notes(reading: Reading, outcome: str) -> tuple[str, ...]:
     for test in tests:
         name = reading.analysis((test.analysis, test.population))
         notes.append(
-            f"{pretty(test.test)} test of no difference, {mid(name)}: "
+            f"{_test_name(test.test)}, {mid(name)}: "
             f"z = {reading.numbers.number(test.z, 2)}, {reading.numbers.p_value(test.p_value)}."
         )
     if any(each.analysis == "multivariable" for each in made):
@@ -528,6 +540,10 @@ def _effects_notes(reading: Reading, outcome: str) -> tuple[str, ...]:
             "not the same quantity as the weighted, marginal one."
         )
     return tuple(notes)
+
+
+def _test_name(test: str) -> str:
+    return capital(clean(test)) if "test" in test.lower() else f"{pretty(test)} test of no difference"
 
 
 def variance_words(name: str) -> str:

@@ -26,12 +26,21 @@ from causal_s4.simulate import stage4
 from causal_s4.simulate.closed_form import simulate_closed_form
 from causal_s4.simulate.draws import known
 from causal_s4.simulate.timeline import simulate_timeline, simulate_timeline_history
-from causal_s4.simulate.truth import TrueEffect, TrueEffects, true_effects
+from causal_s4.simulate.truth import TrueEffect, TrueEffects, true_effects, truth_options
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCENARIOS", "TrueEffect", "TrueEffects", "options_of", "simulate", "simulate_history", "true_effects"]
+__all__ = [
+    "SCENARIOS",
+    "TrueEffect",
+    "TrueEffects",
+    "options_of",
+    "simulate",
+    "simulate_history",
+    "true_effects",
+    "truth_options",
+]
 
 _OBSERVED: Mapping[str, Callable[..., pd.DataFrame]] = {
     **{scenario: partial(stage4.simulate_stage4, scenario) for scenario in stage4.SCENARIOS},

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -412,7 +413,7 @@ def read_timing(
         return Timing(rule=rule, natural_until=float(natural_until))
     if rule == "uniform":
         return Timing(rule=rule)
-    edges, masses = _usual_timing(options, grace) if density is None else density
+    edges, masses = _usual_timing(replace(options, effect=EFFECTS["null"]), grace) if density is None else density
     rising = len(edges) == len(masses) + 1 and edges[0] >= 0 and edges[-1] <= grace and bool(np.all(np.diff(edges) > 0))
     if not rising or min(masses) < 0 or not sum(masses) > 0:
         raise UsageError(
@@ -422,6 +423,7 @@ def read_timing(
     return Timing(rule=rule, edges=tuple(map(float, edges)), masses=tuple(map(float, masses)))
 
 
+@lru_cache(maxsize=32)
 def _usual_timing(options: Options, grace: float) -> tuple[Sequence[float], Sequence[float]]:
     """Return how surgery within a grace period is usually spread over its months."""
     if grace == USUAL_EDGES[-1]:
@@ -430,7 +432,7 @@ def _usual_timing(options: Options, grace: float) -> tuple[Sequence[float], Sequ
     surgery = world.follow().surgery
     edges = (*np.arange(0.0, grace, 1.0).tolist(), grace)
     masses = np.histogram(surgery[np.isfinite(surgery)], bins=edges)[0]
-    return edges, np.round(masses / masses.sum(), 3).tolist()
+    return edges, tuple(np.round(masses / masses.sum(), 3).tolist())
 
 
 def whole_steps(months: float, what: str) -> float:

@@ -33,6 +33,8 @@ SEED = 20190514
 _DEFAULT_N = 200_000
 _BLOCK = 50_000
 _FEWEST_BLOCKS = 20
+# Options of ``simulate`` that change which patients are seen, or for how long, and nobody's outcome.
+_ONLY_OBSERVED = ("operated", "irradiated", "informative_loss")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +170,9 @@ def true_effects(
     known(scenario, SCENARIOS, "scenario")
     population = known(str(population), [each.value for each in Estimand], "population")
     months = tuple(positive(horizon, "each horizon") for horizon in horizons)
+    _without_influence(scenario, **{name: options.get(name) for name in _ONLY_OBSERVED})
     for name in options:
-        known(name, _options_of(scenario), f"option of the truth of {scenario!r}:")
+        known(name, truth_options(scenario), f"option of the truth of {scenario!r}:")
     if scenario == "closed-form":
         _without_influence(scenario, treatment=treatment, outcome=outcome, n=n, seed=seed)
         return _exact(population, months, **options)
@@ -189,8 +192,15 @@ def true_effects(
 SCENARIOS = (*stage4.SCENARIOS, "closed-form", "stage4-timeline")
 
 
-def _options_of(scenario: str) -> list[str]:
-    """Return the names of the options that matter to a scenario's truth."""
+def truth_options(scenario: str) -> tuple[str, ...]:
+    """Return the names of the options that matter to a scenario's truth.
+
+    Raises
+    ------
+    UsageError
+        For an unknown scenario.
+    """
+    known(scenario, SCENARIOS, "scenario")
     if scenario == "closed-form":
         readers: list[Callable[..., Any]] = [_exact]
     elif scenario == "stage4-timeline":
@@ -198,7 +208,8 @@ def _options_of(scenario: str) -> list[str]:
     else:
         readers = [ask_stage4]
     parameters = [each for reader in readers for each in inspect.signature(reader).parameters.values()]
-    return [each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    named = (each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY)
+    return tuple(name for name in named if name not in _ONLY_OBSERVED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,8 +311,6 @@ def ask_timeline(
     """State a question about the world of :mod:`causal_s4.simulate.timeline`; see :func:`true_effects`."""
     if population != Estimand.ATE:
         raise UsageError(f"strategies of stage4-timeline are compared in everybody (ATE); found {population!r}")
-    if "informative_loss" in switches:
-        raise UsageError("informative_loss has no influence on the truth, which nobody is lost to; leave it out")
     options = timeline.read_options(**switches)
     if max(horizons) > options.horizon:
         raise UsageError(f"a horizon of {max(horizons)} months lies beyond the world's {options.horizon}")

@@ -14,6 +14,9 @@ from causal_s4.kernels.risk_sets import RiskSets
 from causal_s4.results import Floats, RegressionRow, RegressionTable
 from causal_s4.survival.functionals import row_sets
 
+_FURTHEST = 10.0
+"""A log hazard ratio beyond this for one standard deviation is a likelihood without a maximum."""
+
 
 def multivariable_cox(
     table: RiskTable, terms: Floats, names: Sequence[str], *, ties: str, level: float, treatment: str
@@ -50,25 +53,27 @@ def multivariable_cox(
     scale = covariates.std(axis=0)
     scale[scale == 0] = 1.0
     fit = fit_cox(sets, covariates / scale, np.ones(rows.size), efron=ties == "efron")
-    if not fit.converged:
+    if not fit.converged or np.max(np.abs(fit.coefficient)) > _FURTHEST:
         raise ConvergenceError(
             f"{table.outcome}: the multivariable Cox model did not settle; a covariate level may have no events"
         )
     coefficient = fit.coefficient / scale
     std_error = np.sqrt(np.diag(np.linalg.inv(fit.information))) / scale
-    z = norm.ppf(0.5 + level / 2)
+    spread = norm.ppf(0.5 + level / 2) * std_error
+    with np.errstate(over="ignore"):  # a hazard ratio for one unit of a column in tiny units
+        ratio, lower, upper = np.exp([coefficient, coefficient - spread, coefficient + spread]).tolist()
     return RegressionTable(
         outcome=table.outcome,
         rows=tuple(
             RegressionRow(
                 term=name,
-                hazard_ratio=float(np.exp(b)),
-                std_error=float(se),
-                lower=float(np.exp(b - z * se)),
-                upper=float(np.exp(b + z * se)),
-                p_value=float(2 * norm.sf(abs(b / se))),
+                hazard_ratio=ratio[j],
+                std_error=float(std_error[j]),
+                lower=lower[j],
+                upper=upper[j],
+                p_value=float(2 * norm.sf(abs(coefficient[j] / std_error[j]))),
             )
-            for name, b, se in zip((treatment, *names), coefficient, std_error, strict=True)
+            for j, name in enumerate((treatment, *names))
         ),
         ties=ties,
         n=table.n_patients,

@@ -123,7 +123,7 @@ def test_everything_wrong_is_named_at_once():
     )
     for part in (
         'aeg: no such column. Did you mean "age"?',
-        "nodes: 6 values not a number (rows 1, 2, 3, 4, 5, ...)",
+        "nodes: 1 value not a number (row 6)",
         'size: no patient has the value "Small"; the column holds "large" (2), "small" (2), "unknown" (1). '
         'Did you mean "small"?',
         'code: no patient has the value 1; the column holds "1" (6). The column holds the text "1"; write it in quotes',

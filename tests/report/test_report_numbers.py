@@ -49,7 +49,7 @@ def test_p_values(p, text):
 
 
 def test_a_limit_beside_one_is_never_rounded_onto_one():
-    assert JAMA.hazard_ratio(0.8312, 0.6912, 0.9996, 0.95) == "0.8312 (95% CI 0.6912 to 0.9996)"
+    assert JAMA.hazard_ratio(0.8312, 0.6912, 0.9996, 0.95) == "0.831 (95% CI 0.691 to <1.000)"
     assert JAMA.hazard_ratio(0.619, 0.41, 0.94, 0.95) == "0.62 (95% CI 0.41 to 0.94)"
     assert JAMA.hazard_ratio(1.0, 1.0, 1.0, 0.9) == "1.00 (90% CI 1.00 to 1.00)"
 

@@ -101,6 +101,10 @@ def test_every_finding_and_benchmark_is_there(page, result):
     assert "J Clin Oncol 1994;12:2086" in text
 
 
+def test_contradicted_independencies_are_counted(page):
+    assert "The diagram implies 3 independencies that this cohort can test; 1 of them is contradicted." in words(page)
+
+
 def test_words_that_would_mislead_are_absent(page):
     text = words(page).lower()
     for word in ("robust", "significan", "log-rank", "proves", "nan", "none%", "undefined"):
@@ -309,9 +313,14 @@ def test_data_of_the_sliders_are_the_estimates(page, reading):
 @pytest.mark.parametrize(("treated", "control", "strength"), [(0.15, 0.45, 2.0), (0.6, 0.3, 0.5), (0.0, 1.0, 3.0)])
 def test_the_slider_and_the_python_function_agree(treated, control, strength):
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    source = re.search(r"const factor = .*;", script).group()
+    source = "".join(re.findall(r"const (?:factor|needed) = .*;", script))
     answer = subprocess.run(
-        ["node", "-e", f"{source} console.log(0.76 / factor({treated}, {control}, {strength}))"],
+        [
+            "node",
+            "-e",
+            f"{source} console.log(0.76 / factor({treated}, {control}, {strength}))"
+            + f"; console.log(factor({treated}, {control}, needed(0.8, {treated}, {control})))",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -323,7 +332,9 @@ def test_the_slider_and_the_python_function_agree(treated, control, strength):
         prevalence_treated=treated,
         prevalence_control=control,
     )
-    assert float(answer.stdout) == pytest.approx(expected.value, rel=1e-12)
+    corrected, reached = map(float, answer.stdout.split())
+    assert corrected == pytest.approx(expected.value, rel=1e-12)
+    assert reached == pytest.approx(0.8, rel=1e-12)  # the contour is where the factor is what it should be
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium is installed to open the page with")

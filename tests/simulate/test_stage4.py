@@ -81,7 +81,7 @@ def test_fixed_margins_keep_the_odds_of_every_choice():
     probability = np.array([0.2, 0.5, 0.6, 0.9])
     choices = [c for c in itertools.product((0, 1), repeat=4) if sum(c) == 2]
     likelihood = np.array([np.prod(np.where(c, probability, 1 - probability)) for c in choices])
-    draws = np.random.default_rng(5).random((20_000, 4))
+    draws = np.random.default_rng(5).random((8_000, 4))
     seen = [tuple(_assign(probability, draw, 2)) for draw in draws]
     share = np.array([seen.count(c) for c in choices]) / len(seen)
     np.testing.assert_allclose(share, likelihood / likelihood.sum(), atol=4 * np.sqrt(0.25 / len(seen)))

@@ -113,6 +113,7 @@
 
   // --- an unmeasured confounder ---
   const factor = (treated, control, strength) => (strength * treated + 1 - treated) / (strength * control + 1 - control);
+  const needed = (target, treated, control) => (target * (1 - control) - (1 - treated)) / (treated - target * control);
   const biasTool = () => {
     const own = study.confounder, picture = $("bias-picture");
     const inputs = { treated: $("bias-treated"), control: $("bias-control"), ratio: $("bias-ratio") };
@@ -129,10 +130,10 @@
       $("bias-ratio-out").textContent = ratio(strength);
       inputs.ratio.setAttribute("aria-valuetext", ratio(strength));
       $("bias-value").textContent = interval(now);
+      const covers = (of) => of.lower <= 1 && of.upper >= 1;
       const turned = (now.value - 1) * (own.value - 1) < 0;
-      const covered = now.lower <= 1 && now.upper >= 1;
-      const end = turned ? ", and its direction would turn." : covered ? ", and its interval would include no effect." : ".";
-      $("bias-sentence").textContent = "If an unmeasured factor, present in " + Math.round(100 * treated) + "% of patients with " + study.arms.treated + " and " + Math.round(100 * control) + "% of those with " + study.arms.control + ", multiplied the hazard by " + ratio(strength) + ", the hazard ratio for " + own.outcome + " would be " + interval(now) + " rather than " + ratio(own.value) + end;
+      const end = turned ? ", and its direction would turn." : covers(now) === covers(own) ? "." : covers(now) ? ", and its interval would include no effect." : ", and its interval would no longer include no effect.";
+      $("bias-sentence").textContent = Math.abs(Math.log(by)) < 1e-9 ? "As frequent in both arms, or without an effect of its own, a factor changes nothing. Move the sliders apart." : "If an unmeasured factor, present in " + Math.round(100 * treated) + "% of patients with " + study.arms.treated + " and " + Math.round(100 * control) + "% of those with " + study.arms.control + ", multiplied the hazard by " + ratio(strength) + ", the hazard ratio for " + own.outcome + " would be " + interval(now) + " rather than " + ratio(own.value) + end;
       picture.replaceChildren();
       const shown = [["Unadjusted", own.naive, "#52616f", false], ["Adjusted", own, "#0b6fb8", true], ["Bias-corrected", now, "#c2410c", true]].filter((row) => row[1]);
       const reach = Math.max(Math.log(2), ...shown.map((row) => Math.abs(Math.log(row[1].value)) * 1.25));
@@ -148,6 +149,39 @@
         put(picture, "path", { d: "M" + x(row[1].lower).toFixed(1) + " " + y + "H" + x(row[1].upper).toFixed(1), stroke: row[2], "stroke-width": 2 });
         put(picture, "circle", { cx: x(row[1].value), cy: y, r: 5.5, fill: row[3] ? row[2] : "#fff", stroke: row[2], "stroke-width": 1.6 });
       });
+      plane(treated, control, strength);
+    };
+    // --- the plane of what a confounder could be: where the estimate would be 1, and where its interval would touch 1 ---
+    const plane = (treated, control, strength) => {
+      const map = $("bias-plane"), reach = 1.61;
+      const x = (p) => 52 + 470 * p, y = (g) => 130 - (118 * Math.log(g)) / reach;
+      map.replaceChildren();
+      for (const g of [0.2, 0.33, 0.5, 1, 2, 3, 5]) {
+        put(map, "path", { d: "M52 " + y(g).toFixed(1) + "H522", stroke: "#e6ebef", "stroke-width": 1 });
+        put(map, "text", { x: 44, y: y(g) + 4, "text-anchor": "end", class: "tick" }, String(g).replace(".", study.decimal));
+      }
+      for (let p = 0; p <= 100; p += 20) put(map, "text", { x: x(p / 100), y: 266, "text-anchor": "middle", class: "tick" }, p + "%");
+      put(map, "text", { x: 287, y: 288, "text-anchor": "middle", class: "tick" }, "Present with " + study.arms.treated);
+      put(map, "text", { x: 52, y: -6, class: "tick" }, "Multiplies the hazard by");
+      const near = Math.abs(Math.log(own.lower)) < Math.abs(Math.log(own.upper)) ? own.lower : own.upper;
+      const lines = [[own.value, "none", 2]].concat(own.lower <= 1 && own.upper >= 1 ? [] : [[near, "5 3", 1.4]]);
+      for (const [target, dash, width] of lines) {
+        let path = "", down = false;
+        for (let i = 0; i <= 400; i++) {
+          const p = i / 400, g = needed(target, p, control);
+          const inside = Number.isFinite(g) && g > Math.exp(-reach) && g < Math.exp(reach);
+          if (inside) path += (down ? "L" : "M") + x(p).toFixed(1) + " " + y(g).toFixed(1);
+          down = inside;
+        }
+        if (path) put(map, "path", { d: path, fill: "none", stroke: "#14202b", "stroke-width": width, "stroke-dasharray": dash });
+      }
+      for (const mark of own.marks) {
+        const cx = x(mark.treated), cy = y(mark.ratio);
+        const diamond = put(map, "path", { d: "M" + cx + " " + (cy - 5) + "l5 5l-5 5l-5 -5Z", fill: "#fff", stroke: "#0b6fb8", "stroke-width": 1.5 });
+        put(diamond, "title", {}, mark.label);
+        put(map, "text", { x: cx + (mark.treated > 0.7 ? -9 : 9), y: cy + 4, "text-anchor": mark.treated > 0.7 ? "end" : "start", class: "mark" }, mark.label);
+      }
+      put(map, "circle", { cx: x(treated), cy: y(strength), r: 6, fill: "#c2410c", stroke: "#fff", "stroke-width": 1.5 });
     };
     const set = (treated, control, strength) => {
       inputs.treated.value = treated;

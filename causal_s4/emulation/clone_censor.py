@@ -1,0 +1,390 @@
+"""Clone, censor, weight: two strategies with a grace period, compared from time zero on.
+
+Every patient is counted under both strategies, "treatment within the grace period" and "none within it",
+until her course departs from one of them, and is then taken out of that arm. Taking out depends on what
+happens to her, so those who stay are weighted by the ratio of the strategy's to the observed rate of starting
+treatment, given what was known at each moment. Hernán 2018, 10.1136/bmj.k182; Maringe et al. 2020,
+10.1093/ije/dyaa057; Cain et al. 2010, 10.2202/1557-4679.1212.
+
+Weights change with time. Rows are cut into cells that hold one event time each while there are few (the
+weights are then exact) and neighbouring ones with many patients, so that memory grows with patients and never
+with patients times event times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import norm
+
+from causal_s4.cohort import Cohort, RiskTable
+from causal_s4.emulation.clone_weights import initiation_factor, loss_factor
+from causal_s4.emulation.clones import Cells, CloneRows, Course
+from causal_s4.emulation.history import carry_limit, check_time_varying
+from causal_s4.emulation.intensity import FittedRate, Terms, fit_rate, time_levels
+from causal_s4.emulation.maringe import maringe_factor
+from causal_s4.emulation.timing import Density, Timing, check_timing, fixed_timing
+from causal_s4.emulation.weight_checks import clone_findings, cut_weights
+from causal_s4.errors import NoEventsError, Problem, UsageError
+from causal_s4.protocol.vocabulary import Analysis, Estimand, TimeUnit
+from causal_s4.protocol.words import did_you_mean
+from causal_s4.results import Finding, Floats, RegressionRow, RegressionTable, Weights, read_only
+
+_INTERVAL_DAYS = 7.0
+_HALF_DAY = 0.5
+_OWN_LEVEL = 20
+_ROWS = 200_000
+"""About how many rows an arm may have within the grace period before neighbouring event times share a weight."""
+
+
+def clone_censor(
+    cohort: Cohort,
+    *,
+    grace_period: float,
+    timing: str = "density",
+    natural_until: float | None = None,
+    timing_density: Density | None = None,
+    covariates: Sequence[str] | None = None,
+    time_varying: Sequence[str] = (),
+    splines: Mapping[str, int] | None = None,
+    log1p: Sequence[str] = (),
+    interactions: Sequence[Sequence[str]] = (),
+    interval: float | None = None,
+    max_carry: float | None = None,
+    loss_weights: bool = False,
+    truncate: tuple[float, float] | None = None,
+    outcome: str | None = None,
+) -> RiskTable:
+    """Emulate a trial of "treatment within the grace period" against "none within it".
+
+    Parameters
+    ----------
+    cohort : Cohort
+        With times of treatment.
+    grace_period : float
+        In the cohort's time unit.
+    timing : {"density", "natural", "uniform", "maringe"}
+        When, within the grace period, treatment is taken to start for those alive then: at a time drawn at
+        time zero from a fixed distribution; as in practice until ``natural_until`` and then evenly until the
+        end; evenly throughout; or, to compare with published code, the survivors treated by the end stand in
+        for all survivors.
+    natural_until : float, optional
+        With ``"natural"``.
+    timing_density : (edges, masses), optional
+        With ``"density"``: the distribution, piecewise uniform. By default that of the patients treated
+        within the grace period, held fixed.
+    covariates : sequence of str, optional
+        Covariates of time zero in the model of starting treatment; all by default.
+    time_varying : sequence of str
+        Columns of the history in that model: what changes and drives treatment and outcome, such as response
+        to systemic therapy. The last value strictly before a moment counts at that moment.
+    splines, log1p, interactions
+        As for ``weigh``, of columns of either kind.
+    interval : float, optional
+        Grid of the levels of time in that model; seven days by default, a month at most.
+    max_carry : float, optional
+        How long a value is carried forward; a year by default, infinite for ever. After that, and before a
+        first visit, it counts as missing, a level of its own.
+    loss_weights : bool
+        Whether to weight for loss to follow-up as well, over the whole follow-up.
+    truncate : (float, float), optional
+        Quantiles of the weights at the end of the grace period at which weights are cut. It brings the
+        confounding back that the weights remove; for sensitivity analysis.
+    outcome : str, optional
+        The primary one by default.
+
+    Returns
+    -------
+    RiskTable
+        Two clones a patient, with weights by row and their estimating equations; every verb takes it.
+
+    Raises
+    ------
+    UsageError
+        For an option that is wrong or would have no effect.
+    NoEventsError
+        When nobody is treated within the grace period.
+    DataError, ConvergenceError
+        When the model cannot be fitted.
+
+    Notes
+    -----
+    Treatment on the day of death comes first: that death belongs to the treated. A death before treatment
+    within the grace period counts in both arms. Treatment at time zero enters the model as treatment after
+    a quarter of a day.
+    """
+    course = Course.of(cohort, outcome, grace_period)
+    check_timing(timing, course.grace, natural_until, timing_density)
+    check_time_varying(cohort, time_varying)
+    if max_carry is not None and not time_varying:
+        raise UsageError("max_carry would have no effect without time_varying")
+    terms = Terms(
+        covariates=_known_covariates(cohort, covariates),
+        time_varying=tuple(time_varying),
+        splines=dict(splines or {}),
+        log1p=tuple(log1p),
+        interactions=tuple(tuple(names) for names in interactions),
+        carry=carry_limit(max_carry, cohort.time_unit),
+    )
+    _require_both_arms(course, str(cohort.time_unit))
+    grid = _grid(cohort, course, interval)
+    if timing == "maringe":
+        _refuse_idle({"time_varying": bool(time_varying), "loss_weights": loss_weights, "interval": interval is not None})
+        rows, weights = _published(cohort, course, terms, grid)
+    else:
+        rows, weights = _weighted(
+            cohort, course, terms, grid, timing, natural_until, timing_density, loss_weights=loss_weights
+        )
+    table = _table(cohort, course, outcome, rows, weights)
+    if truncate is not None:
+        weights = cut_weights(table, weights, truncate)
+        table = replace(table, weights=weights)
+    return replace(table, weights=replace(weights, findings=(*weights.findings, *clone_findings(table, course))))
+
+
+def clone_unweighted(
+    cohort: Cohort, *, grace_period: float, outcome: str | None = None, treatment_first: bool = True
+) -> RiskTable:
+    """Clone and censor without weighting: what is left of confounding when only time zero is put right.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        With times of treatment.
+    grace_period : float
+        In the cohort's time unit.
+    outcome : str, optional
+        The primary one by default.
+    treatment_first : bool
+        Whether a death on the day of treatment belongs to the treated, else both clones are at risk that day.
+
+    Returns
+    -------
+    RiskTable
+
+    Raises
+    ------
+    UsageError
+        When the cohort has no times of treatment, or the grace period is not within follow-up.
+    NoEventsError
+        When an arm is empty.
+    """
+    course = Course.of(cohort, outcome, grace_period)
+    _require_both_arms(course, str(cohort.time_unit))
+    whole = Cells(edges=np.array([0.0, course.grace]), at=np.array([course.grace]))
+    rows = CloneRows.make(course, whole, treatment_first=treatment_first)
+    return _table(cohort, course, outcome, rows, None)
+
+
+# --- checks -------------------------------------------------------------------------------------
+
+
+def _known_covariates(cohort: Cohort, names: Sequence[str] | None) -> tuple[str, ...]:
+    known = [str(name) for name in cohort.covariates.columns]
+    if names is None:
+        return tuple(known)
+    problems = [
+        Problem(where=name, found="no such covariate", todo=did_you_mean(name, known)) for name in names if name not in known
+    ]
+    if problems:
+        raise UsageError("some covariates are not in the cohort", problems)
+    return tuple(names)
+
+
+def _require_both_arms(course: Course, unit: str) -> None:
+    within, beyond = course.treated_within, ~course.treated_within & (course.end > course.grace)
+    if not within.any() or not beyond.any():
+        raise NoEventsError(
+            f"of {len(within):,} patients {int(within.sum()):,} were treated within the grace period of {course.grace:g} {unit} "
+            f"and {int(beyond.sum()):,} were followed beyond it untreated; both strategies need patients"
+        )
+
+
+def _grid(cohort: Cohort, course: Course, interval: float | None) -> float:
+    day = 1 / cohort.time_unit.in_days
+    if interval is None:
+        return min(_INTERVAL_DAYS * day, course.grace)
+    longest = min(TimeUnit.MONTHS.in_days * day, course.grace)
+    if not 0 < interval <= longest * (1 + 1e-9):
+        raise UsageError(
+            f"interval must be above zero and at most a month and the grace period, {longest:g} {cohort.time_unit}; "
+            f"found {interval!r}"
+        )
+    return float(interval)
+
+
+def _refuse_idle(asked: Mapping[str, bool]) -> None:
+    idle = [name for name, given in asked.items() if given]
+    if idle:
+        raise UsageError(
+            f"{', '.join(idle)} would have no effect with timing='maringe', which models each arm's censoring by "
+            "covariates of time zero"
+        )
+
+
+# --- rows and weights ---------------------------------------------------------------------------
+
+
+def _cells(course: Course, grid: float, since: float = 0.0) -> Cells:
+    """Return the cells of the grace period, with an edge where practice is no longer left alone."""
+    times = course.end[course.event > 0]
+    most = max(int(np.ceil(course.grace / grid)), _ROWS // len(course.end))
+    cells = Cells.make(times, since, course.grace, most)
+    return Cells.make(times, 0.0, since, most).then(cells) if since else cells
+
+
+def _weighted(
+    cohort: Cohort,
+    course: Course,
+    terms: Terms,
+    grid: float,
+    timing: str,
+    natural_until: float | None,
+    timing_density: Density | None,
+    *,
+    loss_weights: bool,
+) -> tuple[CloneRows, Weights]:
+    day = 1 / cohort.time_unit.in_days
+    # treatment at time zero is seen as treatment in the middle of the first half day
+    when = np.maximum(course.treated, _HALF_DAY / 2 * day)
+    observed = when[course.treated_within]
+    levels = _levels(observed, course, grid, _HALF_DAY * day)
+    rule = fixed_timing(timing, course.grace, natural_until, timing_density, observed, levels)
+    until = np.where(course.treated_within, when, course.untreated_until)
+    rate = fit_rate("start of treatment", cohort, until, course.treated_within, levels, terms)
+    cells = _cells(course, grid, rule.since)
+    if loss_weights:
+        cells = cells.then(Cells.make(course.end[course.event > 0], course.grace, float(course.end.max()), len(cells.at)))
+    rows = CloneRows.make(course, cells, cut_settled=loss_weights)
+    factors = [initiation_factor(rows, course, rate, rule, when)]
+    if loss_weights:
+        factors += loss_factor(rows, *_loss_rates(cohort, course, terms, grid))
+    values = np.prod([each.factor for each in factors], axis=0)
+    carried = values > 0
+    weights = Weights(
+        values=read_only(values[carried]),
+        population=Estimand.ATE,
+        method=f"clone-censor-weight, timing {timing}",
+        parts=tuple(each.rate.part((values[:, None] * each.slope)[carried]) for each in factors),
+        normalisation="the strategy's probability of the course so far over the observed one: one on average",
+        by_row=True,
+        terms=rate.terms,
+        coefficients=read_only(rate.coefficients),
+        covariates=(*(name for name in terms.covariates if name not in terms.time_varying), *terms.time_varying),
+        findings=(_timing_finding(rule, course, str(cohort.time_unit)), *rate.findings),
+    )
+    return rows.take(carried), weights
+
+
+def _levels(observed: Floats, course: Course, grid: float, half_day: float) -> Floats:
+    """Return the edges of the levels of time; treatment at time zero, if common, has one of its own."""
+    at_zero = observed <= half_day
+    later = observed[~at_zero] if int(at_zero.sum()) >= _OWN_LEVEL else observed
+    edges = time_levels(later, course.grace, grid) if later.size else np.empty(0)
+    return edges if later.size == observed.size else np.unique(np.concatenate([[half_day], edges]))
+
+
+def _loss_rates(cohort: Cohort, course: Course, terms: Terms, grid: float) -> tuple[FittedRate, FittedRate]:
+    """Fit the rate of being lost before the last follow-up, given what is known and by time alone."""
+    last = float(course.end.max())
+    lost = (course.event == 0) & (course.end < last)
+    if not lost.any():
+        raise UsageError("loss_weights would have no effect: nobody was lost before the end of the longest follow-up")
+    levels = time_levels(course.end[lost], last, grid)
+    nothing = Terms(covariates=(), time_varying=(), splines={}, log1p=(), interactions=(), carry=terms.carry)
+    name = "loss to follow-up"
+    return (
+        fit_rate(name, cohort, course.end, lost, levels, terms, since_treatment=course.treated),
+        fit_rate(f"{name}, by time alone", cohort, course.end, lost, levels, nothing),
+    )
+
+
+def _published(cohort: Cohort, course: Course, terms: Terms, grid: float) -> tuple[CloneRows, Weights]:
+    cells = _cells(course, grid).then(Cells(edges=np.array([course.grace, course.end.max()]), at=np.array([course.grace])))
+    rows = CloneRows.make(course, cells, cut_settled=True, treatment_first=False)
+    factor, names, coefficients = maringe_factor(rows, cohort, course, terms)
+    return rows, Weights(
+        values=read_only(factor),
+        population=Estimand.ATE,
+        method="clone-censor-weight, timing maringe",
+        normalisation="inverse probability of not having been censored artificially by the start of an interval",
+        estimated=False,
+        by_row=True,
+        terms=names,
+        coefficients=read_only(coefficients),
+        covariates=terms.covariates,
+    )
+
+
+def _table(
+    cohort: Cohort, course: Course, outcome: str | None, rows: CloneRows, weights: Weights | None
+) -> RiskTable:
+    return RiskTable(
+        patient=read_only(rows.patient),
+        arm=read_only(rows.arm),
+        start=read_only(rows.start),
+        stop=read_only(rows.stop),
+        event=read_only(rows.event),
+        n_patients=len(cohort),
+        time_unit=cohort.time_unit,
+        outcome=cohort.outcome(outcome).name,
+        covariates=cohort.covariates,
+        weights=weights,
+        analysis=Analysis.CLONE_CENSOR_UNWEIGHTED if weights is None else Analysis.CLONE_CENSOR_WEIGHT,
+        grace_period=course.grace,
+    )
+
+
+def _timing_finding(rule: Timing, course: Course, unit: str) -> Finding:
+    sentence = {
+        "density": "at a time drawn from a fixed distribution over it, that of those who were treated within it",
+        "natural": f"as in practice until {rule.since:g} {unit}, then evenly",
+        "uniform": "evenly",
+    }[rule.rule]
+    return Finding(
+        code="timing-of-treatment",
+        severity="note",
+        step="weights",
+        message=(
+            f"The strategy of treatment means treatment within {course.grace:g} {unit} of time zero, {sentence}, for whoever is "
+            "alive then; the other, no treatment within it and usual practice afterwards. While the grace period lasts "
+            "the arms share patients, which pulls a hazard ratio towards one: read survival and restricted means first."
+        ),
+        numbers={"grace_period": course.grace, "edges": list(rule.edges), "masses": list(rule.masses)},
+    )
+
+
+def initiation_table(table: RiskTable, level: float = 0.95) -> RegressionTable | None:
+    """Return the model of starting treatment as rate ratios; None where it was not estimated with its error.
+
+    Parameters
+    ----------
+    table : RiskTable
+        From :func:`clone_censor`.
+    level : float
+        Of the intervals, which are model-based.
+    """
+    weights = table.weights
+    if weights is None or weights.coefficients is None or not weights.parts:
+        return None
+    std_error = np.sqrt(np.diag(np.linalg.inv(weights.parts[0].information)))
+    z = float(norm.ppf(0.5 + level / 2))
+    return RegressionTable(
+        outcome=weights.parts[0].name,
+        rows=tuple(
+            RegressionRow(
+                term=term,
+                hazard_ratio=float(np.exp(b)),
+                std_error=float(se),
+                lower=float(np.exp(b - z * se)),
+                upper=float(np.exp(b + z * se)),
+                p_value=float(2 * norm.sf(abs(b / se))),
+            )
+            for term, b, se in list(zip(weights.terms, weights.coefficients, std_error, strict=True))[1:]
+        ),
+        ties="piecewise exponential",
+        n=table.n_patients,
+        events=len(np.unique(table.patient[(table.arm == 1) & (table.stop > 0)])),
+    )

@@ -1,0 +1,226 @@
+"""Blocks of work: done one after another, by threads, by processes or on a cluster, and kept for a later run.
+
+What a block computes depends on the block alone, so that workers and their order change no bit of it. Each
+runs its matrix products on one thread: how a library splits a product over threads would change last digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from causal_s4.errors import UsageError
+
+Block = tuple[int, int]
+"""First and last (exclusive) number of the units of work in a block."""
+Answer = Mapping[str, NDArray[Any]]
+Task = Callable[[Block], Answer]
+Progress = Callable[[int, int], None]
+
+_RETRIES = 3
+
+
+def run_blocks(
+    task: Task,
+    blocks: Sequence[Block],
+    *,
+    jobs: int = 1,
+    processes: bool = False,
+    scheduler: str | None = None,
+    kept: KeptBlocks | None = None,
+    progress: Progress | None = None,
+) -> list[Answer]:
+    """Do every block and return the answers in the blocks' order.
+
+    Parameters
+    ----------
+    task : callable
+        Block to arrays. For processes and clusters it must be picklable.
+    blocks : sequence of (int, int)
+    jobs : int
+        Workers on this machine; they change no number.
+    processes : bool
+        Workers are processes; by default threads, for tasks whose time goes into compiled loops.
+    scheduler : str, optional
+        Address of a Dask scheduler (``tcp://...``) to work on instead. A block whose worker is lost is done
+        again by another.
+    kept : KeptBlocks, optional
+        Where finished blocks are looked up, and kept.
+    progress : callable, optional
+        Called with the units done and all units after each block.
+
+    Raises
+    ------
+    UsageError
+        When a scheduler is given and ``distributed`` is not installed, or with jobs beside it.
+    """
+    if scheduler is not None and jobs != 1:
+        raise UsageError(f"jobs={jobs} would have no effect with a scheduler; the cluster says how many workers it has")
+    total = sum(last - first for first, last in blocks)
+    answers: dict[Block, Answer] = {}
+    done = 0
+
+    def add(block: Block, answer: Answer) -> None:
+        nonlocal done
+        answers[block] = answer
+        done += block[1] - block[0]
+        if progress is not None:
+            progress(done, total)
+
+    waiting = []
+    for block in blocks:
+        found = kept.load(block) if kept is not None else None
+        if found is None:
+            waiting.append(block)
+        else:
+            add(block, found)
+    for block, answer in _finished(task, waiting, jobs, processes, scheduler):
+        if kept is not None:
+            kept.save(block, answer)
+        add(block, answer)
+    return [answers[block] for block in blocks]
+
+
+def _finished(
+    task: Task, blocks: Sequence[Block], jobs: int, processes: bool, scheduler: str | None
+) -> Iterator[tuple[Block, Answer]]:
+    if scheduler is not None:
+        yield from _on_cluster(task, blocks, scheduler)
+    elif jobs > 1 and len(blocks) > 1:
+        from joblib import Parallel, delayed
+
+        pool = Parallel(
+            n_jobs=jobs,
+            backend="loky" if processes else "threading",
+            return_as="generator_unordered",
+            batch_size=1,
+        )
+        with one_thread():
+            yield from pool(delayed(_in_process if processes else _labelled)(task, block) for block in blocks)
+    else:
+        with one_thread():
+            for block in blocks:
+                yield block, task(block)
+
+
+def _labelled(task: Task, block: Block) -> tuple[Block, Answer]:
+    return block, task(block)
+
+
+def _in_process(task: Task, block: Block) -> tuple[Block, Answer]:
+    one_thread()
+    return block, task(block)
+
+
+def one_thread() -> Any:
+    """Limit matrix products to one thread, at once and until the returned context ends."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1, user_api="blas")
+
+
+def _on_cluster(task: Task, blocks: Sequence[Block], scheduler: str) -> Iterator[tuple[Block, Answer]]:
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        raise UsageError("a cluster needs the package 'distributed': install causal-s4[cluster]") from None
+    with Client(scheduler) as client, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sending large graph")
+        # submitted, not scattered: the scheduler can make it again when the worker that holds it is lost
+        shared = client.submit(_same, task, pure=False, retries=_RETRIES)
+        pending = [client.submit(_in_process, shared, block, pure=False, retries=_RETRIES) for block in blocks]
+        for future in as_completed(pending):
+            yield future.result()
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+# --- finished blocks, kept ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class KeptBlocks:
+    """A folder with the answers of finished blocks, for continuing where a run was interrupted.
+
+    Each block is one ``.npz`` file that appears whole or not at all. Its name carries the fingerprint of
+    everything that went into it, so that blocks of another question are never taken for it.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing.
+    fingerprint : str
+        See :func:`fingerprint`.
+    """
+
+    folder: Path
+    fingerprint: str
+
+    def load(self, block: Block) -> Answer | None:
+        """Return a block's answer if it was finished."""
+        try:
+            with np.load(self._path(block), allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except FileNotFoundError:
+            return None
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise UsageError(
+                f"{self._path(block).name} in the resume folder cannot be read ({error}); delete it and run again"
+            ) from None
+
+    def save(self, block: Block, answer: Answer) -> None:
+        """Keep a block's answer."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(suffix=".part", dir=self.folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **answer)  # type: ignore[arg-type]
+            os.replace(name, self._path(block))
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def _path(self, block: Block) -> Path:
+        return self.folder / f"{self.fingerprint[:24]}-{block[0]}-{block[1]}.npz"
+
+
+def fingerprint(*values: Any) -> str:
+    """Return a checksum of values: arrays, numbers, text, and records of them."""
+    digest = hashlib.sha256()
+    for value in values:
+        _digest(digest, value)
+    return digest.hexdigest()
+
+
+def _digest(digest: Any, value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        digest.update(f"array {value.dtype.str} {value.shape} ".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif is_dataclass(value) and not isinstance(value, type):
+        digest.update(f"{type(value).__name__} ".encode())
+        for each in fields(value):
+            digest.update(f"{each.name}=".encode())
+            _digest(digest, getattr(value, each.name))
+    elif isinstance(value, tuple | list):
+        digest.update(f"{len(value)} values ".encode())
+        for each in value:
+            _digest(digest, each)
+    elif isinstance(value, np.generic):
+        _digest(digest, value.item())
+    elif value is None or isinstance(value, bool | int | float | str | Enum):
+        digest.update(f"{type(value).__name__} {value!r} ".encode())
+    else:
+        raise TypeError(f"no checksum for {type(value).__name__}")
