@@ -219,7 +219,7 @@ def simulate(
     scenario: str, n: int, seed: int, out: Path, effect: str | None, options: Sequence[str], truth: bool
 ) -> None:
     """Simulate a cohort of a SCENARIO whose true effect is known."""
-    from causal_s4.simulate import _HISTORIES, simulate_history, true_effects
+    from causal_s4.simulate import HISTORIES, simulate_history, true_effects, truth_options
     from causal_s4.simulate import simulate as generate
 
     asked = dict(_option(text) for text in options)
@@ -230,7 +230,7 @@ def simulate(
     frame = generate(scenario, n=n, seed=seed, **asked)
     _write_text(out, frame.to_csv(index=False, lineterminator="\n"))
     click.echo(f"{len(frame):,} patients: {out}")
-    if scenario in _HISTORIES:
+    if scenario in HISTORIES:
         visits = out.with_name(f"{out.stem}_history.csv")
         _write_text(
             visits, simulate_history(scenario, n=n, seed=seed, **asked).to_csv(index=False, lineterminator="\n")
@@ -238,7 +238,7 @@ def simulate(
         click.echo(f"Visits: {visits}")
     if truth:
         beside = out.with_name(f"{out.stem}_truth.csv")
-        known = {"effect": effect} if effect is not None else {}
+        known = {name: value for name, value in asked.items() if name in truth_options(scenario)}
         _write_text(beside, true_effects(scenario, **known).to_frame().to_csv(index=False, lineterminator="\n"))
         click.echo(f"Truth: {beside}")
 

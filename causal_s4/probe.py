@@ -77,6 +77,8 @@ GENERIC = ConfounderPrior(
     ),
 )
 
+EVERYBODY = tuple(map(str, Estimand))
+
 Results = Iterable[SensitivityResult]
 
 
@@ -169,9 +171,10 @@ def probe(
 def _run(name: str, begun: Probe, options: Mapping[str, Any]) -> Results:
     try:
         return tuple(ANALYSES[name].run(begun, **options))
-    except CausalS4Error as error:
+    except (CausalS4Error, np.linalg.LinAlgError) as error:
         if isinstance(error, InputError) and name in begun.protocol.sensitivity:
             raise
+        why = error.message if isinstance(error, CausalS4Error) else "a model has no single solution"
         return (
             SensitivityResult(
                 method=name.replace("-", " "),
@@ -182,7 +185,7 @@ def _run(name: str, begun: Probe, options: Mapping[str, Any]) -> Results:
                         code="sensitivity-not-possible",
                         severity="note",
                         step="sensitivity",
-                        message=f"The analysis {name.replace('-', ' ')} could not be made: {error.message}.",
+                        message=f"The analysis {name.replace('-', ' ')} could not be made: {why}.",
                     ),
                 ),
             ),
@@ -422,9 +425,7 @@ def _probabilistic(begun: Probe, *, priors: Sequence[str] = (), draws: int = 50_
 
 
 def _left_out(begun: Probe, *, groups: Mapping[str, Sequence[str]] | None = None) -> Results:
-    yield leave_one_out(
-        begun.question, groups=_groups(begun) if groups is None else groups, outcome=begun.frequency
-    )
+    yield leave_one_out(begun.question, groups=_groups(begun) if groups is None else groups, outcome=begun.frequency)
 
 
 def _groups(begun: Probe) -> dict[str, tuple[str, ...]]:
@@ -508,9 +509,7 @@ def _controls(begun: Probe, outcomes: Sequence[Mapping[str, Any]]) -> Iterator[t
         yield each.name, cohort
 
 
-def _truncations(
-    begun: Probe, *, quantiles: Sequence[tuple[float, float]] = weighting_grids.TRUNCATIONS
-) -> Results:
+def _truncations(begun: Probe, *, quantiles: Sequence[tuple[float, float]] = weighting_grids.TRUNCATIONS) -> Results:
     yield weighting_grids.truncation_grid(begun.question, quantiles=quantiles)
 
 
@@ -518,7 +517,7 @@ def _trimmings(begun: Probe, *, bounds: Sequence[float] = weighting_grids.TRIMMI
     yield weighting_grids.trimming_grid(begun.question, bounds=bounds)
 
 
-def _estimands(begun: Probe, *, populations: Sequence[str] = tuple(str(each) for each in Estimand)) -> Results:
+def _estimands(begun: Probe, *, populations: Sequence[str] = EVERYBODY) -> Results:
     return weighting_grids.estimand_switch(begun.question, populations=populations)
 
 
@@ -761,9 +760,7 @@ ANALYSES: Mapping[str, AnalysisKind] = {
     "marginal-sensitivity-model": AnalysisKind(
         run=_marginal, options={"lambdas": _several(_number(1, 1000))}, missing=_needs_covariates
     ),
-    "rosenbaum-bounds": AnalysisKind(
-        run=_rosenbaum, options={"caliper": _number(1e-3, 10)}, missing=_needs_covariates
-    ),
+    "rosenbaum-bounds": AnalysisKind(run=_rosenbaum, options={"caliper": _number(1e-3, 10)}, missing=_needs_covariates),
     "negative-control": AnalysisKind(
         run=_negative_controls, options={"within": _WITHIN, "outcome": _several(_table), "calibrate": _flag}
     ),

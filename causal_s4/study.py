@@ -27,6 +27,7 @@ from causal_s4.estimation import (
     median_follow_up,
     score_test,
 )
+from causal_s4.probe import probe
 from causal_s4.propensity.balance import balance_findings, check_balance
 from causal_s4.propensity.models import covariate_matrix
 from causal_s4.propensity.positivity import check_positivity, positivity_findings
@@ -104,12 +105,17 @@ def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress
 
     tell("Estimating")
     answers = [answer(population, weighted, outcome, protocol) for outcome in protocol.outcomes]
+    benchmarks = benchmarks_of(protocol)
+
+    tell("Putting the answer in doubt")
+    sensitivity = probe(population, weighted, answers, protocol, benchmarks)
 
     findings = (
         *of_graph,
         *population.findings,
         *(finding for each in weighted for finding in each.findings),
         *(finding for each in answers for finding in each.findings),
+        *(finding for each in sensitivity for finding in each.findings),
     )
     return StudyResult(
         protocol=protocol,
@@ -123,7 +129,8 @@ def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress
         tests=tuple(test for each in answers for test in each.tests),
         hazards=tuple(check for each in answers for check in each.hazards),
         regressions=tuple(each.regression for each in answers if each.regression is not None),
-        benchmarks=benchmarks_of(protocol),
+        benchmarks=benchmarks,
+        sensitivity=sensitivity,
         other_weights=tuple(each.summary for each in weighted[1:]),
         other_balance=tuple(each.balance for each in weighted[1:]),
         findings=findings,

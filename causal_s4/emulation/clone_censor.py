@@ -35,7 +35,7 @@ from causal_s4.results import Finding, Floats, RegressionRow, RegressionTable, W
 _INTERVAL_DAYS = 7.0
 _HALF_DAY = 0.5
 _OWN_LEVEL = 20
-_ROWS = 200_000
+_ROWS = 100_000
 """About how many rows an arm may have within the grace period before neighbouring event times share a weight."""
 
 

@@ -17,6 +17,7 @@ from causal_s4.kernels.risk_sets import Floats, Ints, RiskSets
 _HALF = 1e-8  # how near one half a curve counts as one half, as in R's survfit
 _MOST_STEPS = 50
 _FURTHEST = 30.0
+_NOBODY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,9 @@ def _sweep(
                 at_risk[a, j] += at_risk[a, j + 1]
         out[r, 0] = _log_hazard_ratio(at_risk, deaths, copies, efron, start)
         for a in range(2):
-            _curve(at_risk[a], any_deaths[a], deaths[a], times, survival, area, incidence)
+            _curve(at_risk[a], any_deaths[a], times, survival, area)
+            if competing:
+                _incidence(at_risk[a], deaths[a], survival, incidence)
             side = 1 - a  # the treated come first
             for h in range(m):
                 at = 1 + 2 * h + side
@@ -217,26 +220,28 @@ def _sweep(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _curve(
-    at_risk: Floats,
-    any_deaths: Floats,
-    deaths: Floats,
-    times: Floats,
-    survival: Floats,
-    area: Floats,
-    incidence: Floats,
-) -> None:
-    """Fill survival, the area under it up to each time, and the incidence of the event of interest."""
-    height, total, caused, earlier = 1.0, 0.0, 0.0, 0.0
+def _curve(at_risk: Floats, deaths: Floats, times: Floats, survival: Floats, area: Floats) -> None:
+    """Fill survival and the area under it up to each time."""
+    for j in range(times.size):
+        # without a branch, so that it runs on several times at once; nobody at risk means no death
+        hazard = deaths[j] / max(at_risk[j + 1], _NOBODY)
+        # when everybody at risk dies the last step reaches zero exactly, not 1e-17
+        survival[j] = (1.0 - hazard) * np.float64(hazard <= 1.0 - 1e-12)
+    height, total, earlier = 1.0, 0.0, 0.0
     for j in range(times.size):
         total += height * (times[j] - earlier)
         earlier = times[j]
-        if any_deaths[j] > 0:
-            hazard = any_deaths[j] / at_risk[j + 1]
-            caused += height * deaths[j] / at_risk[j + 1]
-            # when everybody at risk dies the last step reaches zero exactly, not 1e-17
-            height = height * (1.0 - hazard) if hazard <= 1.0 - 1e-12 else 0.0
-        survival[j], area[j], incidence[j] = height, total, caused
+        height *= survival[j]
+        survival[j], area[j] = height, total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _incidence(at_risk: Floats, deaths: Floats, survival: Floats, incidence: Floats) -> None:
+    """Fill the cumulative incidence of the event of interest."""
+    height, total = 1.0, 0.0
+    for j in range(survival.size):
+        total += height * deaths[j] / max(at_risk[j + 1], _NOBODY)
+        height, incidence[j] = survival[j], total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -268,6 +273,11 @@ def _log_hazard_ratio(at_risk: Floats, deaths: Floats, copies: Floats, efron: bo
         observed += deaths[1, j]
         other += deaths[0, j]
         parts = np.int64(copies[j]) if efron else 1
+        if parts == 1:
+            zero[at], one[at] = at_risk[0, j + 1], at_risk[1, j + 1]
+            weight[at] = deaths[0, j] + deaths[1, j]
+            at += 1
+            continue
         for part in range(parts):
             left = part / parts
             zero[at] = at_risk[0, j + 1] - left * deaths[0, j]

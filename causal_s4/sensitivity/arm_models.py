@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class StratifiedCox:
         """
         # the treated arm is followed on a stretch of time of its own: no risk set holds patients of both arms
         shift = 2 * float(time.max())
-        start = arm * shift
+        start: Floats = arm * shift
         sets = RiskSets.of(start, start + time, event)
         fit = fit_cox(sets, terms, np.ones(time.size))
         if not fit.converged:
@@ -159,9 +160,7 @@ def marginal_bounds(question: Question, *, lambdas: tuple[float, ...] = LAMBDAS)
         covariate moves the odds of treatment.
     """
     population = bounded_population(question.recipe.population)
-    base = replace(
-        question.recipe, population=population, method="logistic", truncate=None, stabilise=False
-    )
+    base = replace(question.recipe, population=population, method="logistic", truncate=None, stabilise=False)
     full = question.weigh(question.cohort, base)
     if full.propensity is None:
         raise CausalS4Error("nothing was adjusted for, so there are no odds of treatment that could be off")
@@ -170,14 +169,17 @@ def marginal_bounds(question: Question, *, lambdas: tuple[float, ...] = LAMBDAS)
     models = fit_arm_models(question, cohort, propensity)
     found: list[SensitivityResult] = []
     for measure in (Measure.SURVIVAL_DIFFERENCE, Measure.RMST_DIFFERENCE):
-        options = {"horizon": question.horizon, "measure": str(measure), "population": population}
+        options: dict[str, Any] = {"horizon": question.horizon, "measure": str(measure), "population": population}
         found += marginal_sensitivity(models, odds_factors=lambdas, level=question.level, **options)
         found.append(marginal_tipping(models, level=question.level, **options))
-    benchmark = odds_factor_benchmarks(
-        propensity, _propensity_without(question, cohort, replace(base, trim=None))
-    )
+    benchmark = odds_factor_benchmarks(propensity, _propensity_without(question, cohort, replace(base, trim=None)))
+    unit = str(question.cohort.time_unit)
     named = [
-        replace(each, target={"outcome": question.outcome, "analysis": "augmented weighting", **each.target})
+        replace(
+            each,
+            unit=unit if each.unit == "unit of the times" else each.unit,
+            target={"outcome": question.outcome, "analysis": "augmented weighting", **each.target},
+        )
         for each in (*found, benchmark)
     ]
     named[0] = replace(named[0], findings=(*named[0].findings, *_note(question.recipe.population, population)))

@@ -82,7 +82,9 @@ def _direction(strongest: Mapping[str, Any] | None) -> str:
     if strongest is None:
         return "none: nothing was adjusted for"
     way = "raises" if strongest["moved_by"] > 1 else "lowers"
-    return f"leaving {strongest['covariate']} out {way} the hazard ratio; adjusting for more of its kind does the opposite"
+    return (
+        f"leaving {strongest['covariate']} out {way} the hazard ratio; adjusting for more of its kind does the opposite"
+    )
 
 
 def _row(question: Question, label: str, names: Sequence[str], outcome: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from causal_s4.errors import ConvergenceError, Problem, QuestionError, UsageError
 from causal_s4.results import Floats, SensitivityResult
-from causal_s4.sensitivity.question import Question, pooled
+from causal_s4.sensitivity.question import Answer, Question, pooled
 
 _TRIES = 20
 
@@ -64,7 +64,8 @@ def misclassification(
     recorded, yes, no = _two_values(question, column, level)
     _check(sensitivity, specificity, patients, imputations)
     group = question.cohort.treatment * 2 + (question.data.event == 1)
-    answers, rejected, number = [], 0, 0
+    answers: list[Answer] = []
+    rejected, number = 0, 0
     while len(answers) < imputations:
         if number > _TRIES * imputations:
             raise QuestionError(
@@ -125,7 +126,8 @@ def _two_values(question: Question, column: str, level: str | None) -> tuple[np.
     if column not in question.covariates:
         raise UsageError(f"{column!r} is no covariate of the weights; expected one of {', '.join(question.covariates)}")
     values = question.cohort.covariates[column]
-    categories = list(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else sorted(values.unique())
+    levelled = isinstance(values.dtype, pd.CategoricalDtype)
+    categories = list(values.cat.categories) if levelled else sorted(values.unique())
     if len(categories) != 2:
         raise UsageError(f"{column} has {len(categories)} values; a record-level correction needs two")
     yes = categories[1] if level is None else level

@@ -35,7 +35,7 @@ def early_events(question: Question, *, within: Sequence[str] = EARLY) -> Sensit
         ``table`` has one row a duration: survival difference at its end, weighted and naive. None when
         no stretch has an event in each arm.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     data, arm = question.data, question.cohort.treatment
     for text in within:
         horizon = Duration.parse(text).to(question.cohort.time_unit)
@@ -93,7 +93,8 @@ def negative_outcomes(
     -----
     Lipsitch, Tchetgen Tchetgen & Cohen 2010, 10.1097/EDE.0b013e3181d61eeb.
     """
-    weights, rows = question.answered.weights, []
+    weights = question.answered.weights
+    rows: list[dict[str, Any]] = []
     for name, cohort in controls:
         try:
             answer = question.estimate(cohort, name, weights, min(question.horizon, _reach(cohort, name)))

@@ -208,7 +208,9 @@ class Question:
 
     def with_outcome(self, time: Floats, event: Any) -> Cohort:
         """Return the cohort with this outcome's time and event replaced."""
-        changed = OutcomeData(name=self.outcome, time=read_only(time), event=read_only(np.asarray(event, dtype=np.int64)))
+        changed = OutcomeData(
+            name=self.outcome, time=read_only(time), event=read_only(np.asarray(event, dtype=np.int64))
+        )
         return replace(
             self.cohort, outcomes=tuple(changed if o.name == self.outcome else o for o in self.cohort.outcomes)
         )

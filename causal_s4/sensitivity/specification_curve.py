@@ -108,9 +108,7 @@ def _cells(
     """Yield the combinations that make sense, each once."""
     seen: set[str] = set()
     curved = (True, False) if question.recipe.splines or question.recipe.interactions else (False,)
-    for population, method, label, curves, cut, trim in product(
-        populations, methods, sets, curved, truncations, trims
-    ):
+    for population, method, label, curves, cut, trim in product(populations, methods, sets, curved, truncations, trims):
         # overlap and matching weights cannot be extreme: cutting them is no choice anybody has to make
         bounded = population in _BOUNDED and (cut is not None or trim is not None)
         if bounded or (cut is not None and trim is not None):

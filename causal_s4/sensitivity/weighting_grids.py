@@ -18,9 +18,7 @@ TRUNCATIONS: tuple[tuple[float, float], ...] = ((0.0, 0.995), (0.0, 0.99), (0.01
 TRIMMINGS = (0.01, 0.025, 0.05, 0.1, 0.15)
 
 
-def truncation_grid(
-    question: Question, *, quantiles: Sequence[tuple[float, float]] = TRUNCATIONS
-) -> SensitivityResult:
+def truncation_grid(question: Question, *, quantiles: Sequence[tuple[float, float]] = TRUNCATIONS) -> SensitivityResult:
     """Return the estimate with the weights cut at other quantiles, and uncut.
 
     Parameters
@@ -35,9 +33,12 @@ def truncation_grid(
         ``table`` has one row a pair with ``cut``, the number of weights cut.
     """
     rows: list[dict[str, Any]] = []
-    for pair in (None, *(tuple(each) for each in quantiles)):
+    for pair in (None, *quantiles):
         recipe = replace(question.recipe, truncate=pair)
-        labels: dict[str, Any] = {"lower_quantile": pair[0] if pair else 0.0, "upper_quantile": pair[1] if pair else 1.0}
+        labels: dict[str, Any] = {
+            "lower_quantile": pair[0] if pair else 0.0,
+            "upper_quantile": pair[1] if pair else 1.0,
+        }
         rows.append(question.row(labels, recipe=recipe, more=lambda answer: {"cut": answer.weights.truncated}))
     return question.table_of(
         "truncation grid",
@@ -76,7 +77,9 @@ def trimming_grid(question: Question, *, bounds: Sequence[float] = TRIMMINGS) ->
     )
 
 
-def estimand_switch(question: Question, *, populations: Sequence[str] = tuple(Estimand)) -> tuple[SensitivityResult, ...]:
+def estimand_switch(
+    question: Question, *, populations: Sequence[str] = tuple(Estimand)
+) -> tuple[SensitivityResult, ...]:
     """Return the estimate for every population, and who each population is.
 
     Parameters
@@ -99,7 +102,9 @@ def estimand_switch(question: Question, *, populations: Sequence[str] = tuple(Es
             trim=None,
             stabilise=stabilised(str(population), None),
         )
-        row = question.row({"population": str(population), "speaks_about": Estimand(population).describes}, recipe=recipe)
+        row = question.row(
+            {"population": str(population), "speaks_about": Estimand(population).describes}, recipe=recipe
+        )
         rows.append(row)
         if row["value"] is not None:
             means[str(population)] = _means(question.cohort.covariates, question.weigh(question.cohort, recipe).values)

@@ -47,7 +47,7 @@ _OBSERVED: Mapping[str, Callable[..., pd.DataFrame]] = {
     "closed-form": simulate_closed_form,
     "stage4-timeline": simulate_timeline,
 }
-_HISTORIES: Mapping[str, Callable[..., pd.DataFrame]] = {"stage4-timeline": simulate_timeline_history}
+HISTORIES: Mapping[str, Callable[..., pd.DataFrame]] = {"stage4-timeline": simulate_timeline_history}
 SCENARIOS = tuple(_OBSERVED)
 
 
@@ -109,10 +109,10 @@ def simulate_history(scenario: str, *, n: int, seed: int, **options: Any) -> pd.
         For a scenario in which nothing changes, an unknown option or a value out of range.
     """
     known(scenario, SCENARIOS, "scenario")
-    if scenario not in _HISTORIES:
-        raise UsageError(f"nothing changes over time in {scenario!r}; a history exists for {', '.join(_HISTORIES)}")
+    if scenario not in HISTORIES:
+        raise UsageError(f"nothing changes over time in {scenario!r}; a history exists for {', '.join(HISTORIES)}")
     _check_options(scenario, options, (*options_of(scenario), "visit_interval"))
-    return _HISTORIES[scenario](n=n, seed=seed, **options)
+    return HISTORIES[scenario](n=n, seed=seed, **options)
 
 
 def options_of(scenario: str) -> tuple[str, ...]:

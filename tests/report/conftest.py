@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fixtures import make_result
 
-from causal_s4.report.page import report_html
+from causal_s4.report.figures import SINGLE_COLUMN, Drawing
 from causal_s4.report.reading import Reading
 from causal_s4.report.write import contents
 
@@ -25,10 +25,14 @@ def reading(result):
 
 
 @pytest.fixture(scope="session")
-def page(result):
-    return report_html(result)
+def files(result):
+    """Every file of the report; pictures of dots in single-column width, which are as good and made sooner."""
+    full = Drawing.png
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Drawing, "png", lambda drawing: full(drawing, SINGLE_COLUMN))
+        return contents(result)
 
 
 @pytest.fixture(scope="session")
-def files(result):
-    return contents(result)
+def page(files):
+    return files["report.html"].decode()
