@@ -175,13 +175,13 @@ def dag(file: Path, adjust: Sequence[str], svg: Path | None) -> None:
             click.echo(f"  open path: {path}")
         if sets and sets[0]:
             click.echo("Minimal sufficient adjustment sets")
-            for names in sets:
-                click.echo(f"  {{{', '.join(sorted(names))}}}")
+            for each in sets:
+                click.echo(f"  {{{', '.join(sorted(each))}}}")
     implied = graph.implied_independencies()
     click.echo(f"Implied independencies: {len(implied)}")
-    for each in implied:
-        given = f" given {', '.join(each.given)}" if each.given else ""
-        click.echo(f"  {each.x} is independent of {each.y}{given}")
+    for claim in implied:
+        given = f" given {', '.join(claim.given)}" if claim.given else ""
+        click.echo(f"  {claim.x} is independent of {claim.y}{given}")
     if svg is not None:
         _write_text(svg, graph.draw(chosen or graph.adjusted, show_open=bool(chosen)))
         click.echo(f"Drawing: {svg}")

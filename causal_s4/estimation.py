@@ -19,7 +19,7 @@ from causal_s4.errors import UsageError
 from causal_s4.inference.influence import curve_variance, influence, row_weights, standard_errors
 from causal_s4.kernels.balance import effective_sample_size
 from causal_s4.kernels.risk_sets import merge_close
-from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Arm, Measure
+from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Arm, Measure, TimeUnit
 from causal_s4.results import (
     EffectEstimate,
     EffectTable,
@@ -45,7 +45,7 @@ from causal_s4.survival.functionals import (
 )
 from causal_s4.survival.regression import hazard_ratio_trend, period_hazard_ratio
 
-_RISK_ROWS = 6  # intervals of the at-risk table
+_RISK_ROWS = 8  # at most as many intervals of the at-risk table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,12 +273,19 @@ def estimate_curves(comparison: Comparison, risk_times: Sequence[float] | None =
     table = comparison.table
     fits = fit_arms(table, comparison.weight)
     last = max(curve.last_time for curve in fits.values())
-    times = _risk_times(last) if risk_times is None else np.asarray(risk_times, dtype=float)
+    times = _risk_times(last, table.time_unit) if risk_times is None else np.asarray(risk_times, dtype=float)
     return {str(arm): _curve(comparison, curve, times) for arm, curve in fits.items()}
 
 
-def _risk_times(last: float) -> Floats:
-    return np.asarray(np.linspace(0, last, _RISK_ROWS + 1)[:-1])
+def _risk_times(last: float, unit: TimeUnit) -> Floats:
+    """Return the times of the at-risk table: whole months or years, so that a reader can name them."""
+    month = TimeUnit.MONTHS.in_days / unit.in_days
+    step = next(
+        (m * month for m in (1, 2, 3, 6, 12, 24, 36, 60, 120) if last < _RISK_ROWS * m * month), last / _RISK_ROWS
+    )
+    if last < 2 * step:  # too short to be told in months
+        step = last / _RISK_ROWS
+    return np.asarray(np.arange(int(np.ceil(last / step))) * step)
 
 
 def _curve(comparison: Comparison, curve: ArmCurve, risk_times: Floats) -> SurvivalCurve:

@@ -641,7 +641,7 @@ class ScoreTest:
 
 @dataclass(frozen=True, kw_only=True)
 class HazardsCheck:
-    """Does the hazard ratio change with time?
+    """Whether the hazard ratio changes with time.
 
     ``slope`` is the change in log hazard ratio per unit of log time, with its Wald test under the
     same influence-function variance as everything else; ``periods`` holds a hazard ratio for each

@@ -121,6 +121,7 @@ def identify(
             second_opinion=opinion,
             dagitty=asked.to_dagitty(),
             drawing=draw_svg(asked, nodes),
+            labels=dict(dag.labels),
         ),
         tuple(findings),
     )

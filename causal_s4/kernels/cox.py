@@ -152,7 +152,8 @@ class _Likelihood:
     def _cumulated(self, increments: Floats) -> Floats:
         """Sum step increments over each row's time at risk; the dead lose their tied share."""
         k = len(self.sets.times)
-        total = self.sets.between(np.bincount(self.ties.step, weights=increments, minlength=k))
+        at_time: Floats = np.bincount(self.ties.step, weights=increments, minlength=k)
+        total = self.sets.between(at_time)
         if self.tied:
             left = np.bincount(self.ties.step, weights=increments * self.ties.share, minlength=k)
             total[self.sets.dead] -= left[self.sets.when]
