@@ -279,10 +279,11 @@ def evalue(hazard_ratio: float, lower: float | None, upper: float | None, common
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The cohort's file.")
 def init(folder: Path, data: Path) -> None:
     """Write a commented study.toml and a first graph into FOLDER, for the columns of a data file."""
-    from causal_s4.scaffold import scaffold
+    from causal_s4.scaffold import MARK, scaffold
 
-    for written in scaffold(folder, data):
-        click.echo(f"Wrote {written}")
+    study, graph = scaffold(folder, data)
+    click.echo(f"Wrote {study}\nWrote {graph}")
+    click.echo(f'Fill in the places marked "{MARK}", draw the arrows, then: causal-s4 check {study}')
 
 
 # --- printing -----------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ that into an interval. This module joins them and attaches names and units.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -45,6 +46,8 @@ from causal_s4.survival.functionals import (
 )
 from causal_s4.survival.regression import hazard_ratio_trend, period_hazard_ratio
 
+ANALYTIC = ("influence", "fixed")
+RESAMPLED = ("bootstrap", "jackknife")
 _RISK_ROWS = 8  # at most as many intervals of the at-risk table
 
 
@@ -149,6 +152,8 @@ def survival_curves(
     NoEventsError
         When an arm has no patients.
     """
+    if variance not in ANALYTIC:
+        raise UsageError(f"the bands of curves are by variance={' or '.join(map(repr, ANALYTIC))}; found {variance!r}")
     comparison = _comparison(source, weights, outcome=outcome, level=level, ties="efron", variance=variance)
     return estimate_curves(comparison)
 
@@ -165,6 +170,13 @@ def estimate_effects(
     replicates: int | None = None,
     seed: int | None = None,
     jobs: int | None = None,
+    interval: str | None = None,
+    counts: str | None = None,
+    stratify: bool | None = None,
+    cluster: str | Sequence[Any] | None = None,
+    scheduler: str | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> EffectTable:
     """Estimate hazard ratio, survival, restricted mean and median, with intervals.
 
@@ -176,14 +188,31 @@ def estimate_effects(
     horizons : sequence of float
         In the data's time unit; survival and restricted mean survival time are compared at each.
     ties : {"efron", "breslow"}
-    variance : {"influence", "fixed"}
-        ``"influence"`` accounts for the estimation of the weights; ``"fixed"`` takes them as known.
+    variance : {"influence", "fixed", "bootstrap", "jackknife"}
+        ``"influence"`` accounts for the estimation of the weights; ``"fixed"`` takes them as known;
+        ``"bootstrap"`` and ``"jackknife"`` make everything again in each resample of patients.
     level : float
         Confidence level, between 0 and 1.
     outcome : str, optional
         Of a cohort with several; the primary one by default.
-    replicates, seed, jobs : int, optional
-        For resampling only; refused otherwise.
+    replicates, seed : int, optional
+        Of the bootstrap; 1000 and 0 by default.
+    jobs : int, optional
+        Threads for resampling; they change no number.
+    interval : {"percentile", "basic", "normal", "bca"}, optional
+        How the bootstrap's interval is read off its replicates; percentile by default.
+    counts : {"multinomial", "bayesian"}, optional
+        Whole copies of patients by default, or weights from a flat Dirichlet distribution.
+    stratify : bool, optional
+        Whether the bootstrap resamples each arm on its own.
+    cluster : str or sequence, optional
+        A covariate, or labels one a patient, of groups that are resampled whole.
+    scheduler : str, optional
+        Address of a Dask scheduler that does the resampling.
+    resume : path-like, optional
+        Folder in which finished blocks of replicates are kept; a later run continues from them.
+    progress : callable, optional
+        Called with the replicates done and all replicates of the comparison at hand.
 
     Returns
     -------
@@ -198,17 +227,36 @@ def estimate_effects(
     NoEventsError, BeyondFollowUpError, ConvergenceError
         When the data cannot give the estimate.
     """
-    asked = {"replicates": replicates, "seed": seed, "jobs": jobs}
-    idle = [name for name, value in asked.items() if value is not None]
-    if idle and variance in ("influence", "fixed"):
-        raise UsageError(f"{', '.join(idle)} would have no effect with variance={variance!r}")
-    comparison = _comparison(source, weights, outcome=outcome, level=level, ties=ties, variance=variance)
+    options = {
+        "replicates": replicates,
+        "seed": seed,
+        "jobs": jobs,
+        "interval": interval,
+        "counts": counts,
+        "stratify": stratify,
+        "cluster": cluster,
+        "scheduler": scheduler,
+        "resume": resume,
+        "progress": progress,
+    }
     horizons = check_horizons(horizons)
-    estimates = effects_of(comparison, horizons)
+    comparison = _comparison(source, weights, outcome=outcome, level=level, ties=ties, variance=variance)
+    comparisons = [comparison]
     if comparison.weights is not None and comparison.analysis == Analysis.WEIGHTED:
-        naive = _comparison(source, None, outcome=outcome, level=level, ties=ties, variance="influence")
-        estimates = [*estimates, *effects_of(naive, horizons)]
-    return EffectTable(estimates=tuple(estimates))
+        comparisons.append(replace(comparison, weights=None, analysis=Analysis.NAIVE, population=UNADJUSTED))
+    if variance not in RESAMPLED:
+        idle = [name for name, value in options.items() if value is not None]
+        if idle:
+            raise UsageError(f"{', '.join(idle)} would have no effect with variance={variance!r}")
+        return EffectTable(estimates=tuple(each for one in comparisons for each in effects_of(one, horizons)))
+    from causal_s4.resampled import plan_resampling, resampled_effects
+
+    plan = plan_resampling(source, variance, options)
+    answers = [resampled_effects(each, horizons, plan) for each in comparisons]
+    return EffectTable(
+        estimates=tuple(estimate for estimates, _ in answers for estimate in estimates),
+        findings=tuple(finding for _, findings in answers for finding in findings),
+    )
 
 
 def check_horizons(horizons: Sequence[float]) -> list[float]:
@@ -239,8 +287,8 @@ def _comparison(
         raise UsageError(f"level must lie between 0 and 1; found {level!r}")
     if ties not in ("efron", "breslow"):
         raise UsageError(f"ties must be 'efron' or 'breslow'; found {ties!r}")
-    if variance not in ("influence", "fixed"):
-        raise UsageError(f"variance must be 'influence' or 'fixed'; found {variance!r}")
+    if variance not in (*ANALYTIC, *RESAMPLED):
+        raise UsageError(f"variance must be one of {', '.join((*ANALYTIC, *RESAMPLED))}; found {variance!r}")
     if isinstance(source, RiskTable):
         if outcome is not None and outcome != source.outcome:
             raise UsageError(f"this risk table is of {source.outcome!r}; outcome={outcome!r} would have no effect")
@@ -257,9 +305,10 @@ def _comparison(
     return Comparison(
         table=table,
         weights=weights,
-        analysis=Analysis.NAIVE if weights is None else table.analysis,
+        # without weights a plain cohort is the naive comparison; other designs keep their name
+        analysis=Analysis.NAIVE if weights is None and table.analysis == Analysis.WEIGHTED else table.analysis,
         population=UNADJUSTED if weights is None else weights.population,
-        account=variance == "influence",
+        account=variance != "fixed",
         level=level,
         ties=ties,
     )
@@ -355,6 +404,22 @@ def _cloglog(survival: Floats, std_error: Floats, z: float) -> tuple[Floats, Flo
 
 def effects_of(comparison: Comparison, horizons: Sequence[float]) -> list[EffectEstimate]:
     """Return every effect of a comparison: hazard ratio first, then by horizon, then medians."""
+    found, fits = functionals_of(comparison, horizons)
+    phi = comparison.phi(np.column_stack([each.gradient for each in found]))
+    estimates = [_estimate(comparison, each, float(se)) for each, se in zip(found, standard_errors(phi), strict=True)]
+    return [*estimates, *_medians(comparison, fits)]
+
+
+def functionals_of(
+    comparison: Comparison, horizons: Sequence[float]
+) -> tuple[list[Functional], dict[Arm, ArmCurve]]:
+    """Return every effect of a comparison but the medians, each with its derivative, and the arms' curves.
+
+    Raises
+    ------
+    NoEventsError, BeyondFollowUpError, ConvergenceError
+        When the data cannot give an effect.
+    """
     table, weight = comparison.table, comparison.weight
     require_events(table, weight)
     competing = bool((table.event == 2).any())
@@ -365,9 +430,7 @@ def effects_of(comparison: Comparison, horizons: Sequence[float]) -> list[Effect
     found += arm_functionals(fits, horizons, len(table))
     if competing:
         found += competing_functionals(table, weight, horizons)
-    phi = comparison.phi(np.column_stack([each.gradient for each in found]))
-    estimates = [_estimate(comparison, each, float(se)) for each, se in zip(found, standard_errors(phi), strict=True)]
-    return [*estimates, *_medians(comparison, fits)]
+    return found, fits
 
 
 def _estimate(comparison: Comparison, each: Functional, std_error: float) -> EffectEstimate:

@@ -42,7 +42,7 @@ from causal_s4.sensitivity.probabilistic import (
     RatioPrior,
     probabilistic_bias_analysis,
 )
-from causal_s4.sensitivity.question import Answer, Estimate, Question, Recipe
+from causal_s4.sensitivity.question import Answer, Estimate, Question, Recipe, pool_answers
 from causal_s4.sensitivity.refuters import REPLICATES, SHARE, refute
 from causal_s4.sensitivity.simulated_confounder import RecordedCohort, simulated_confounder_grid
 from causal_s4.sensitivity.specification_curve import METHODS, POPULATIONS, TRUNCATIONS, specification_curve
@@ -60,7 +60,6 @@ from causal_s4.survival.functionals import (
 
 if TYPE_CHECKING:
     from causal_s4.study import Answer as StudyAnswer
-    from causal_s4.study import Weighted
 
 COMMON = 0.15
 """An outcome that more of the patients than this have had is common: a hazard ratio is no risk ratio."""
@@ -94,9 +93,12 @@ class Probe:
     estimates : tuple of EffectEstimate
         Of every outcome and analysis.
     benchmarks : tuple of Benchmark
+    completed : tuple of Cohort
+        One, or several if values were imputed.
     """
 
     question: Question
+    completed: tuple[Cohort, ...]
     protocol: Protocol
     estimates: tuple[EffectEstimate, ...]
     benchmarks: tuple[Benchmark, ...]
@@ -113,8 +115,8 @@ class Probe:
 
 
 def probe(
-    cohort: Cohort,
-    weighted: Sequence[Weighted],
+    completed: Sequence[Cohort],
+    weights: Sequence[Weights],
     answers: Sequence[StudyAnswer],
     protocol: Protocol,
     benchmarks: Sequence[Benchmark] = (),
@@ -124,10 +126,11 @@ def probe(
 
     Parameters
     ----------
-    cohort : Cohort
-        The patients that were analysed, complete in their covariates.
-    weighted : sequence of Weighted
-        Weights of the primary population first.
+    completed : sequence of Cohort
+        The patients that were analysed: one data set, or several if values were imputed. The estimate is
+        pooled over all of them; what makes it again does so on the first.
+    weights : sequence of Weights
+        Of the primary population, one a data set.
     answers : sequence of Answer
         What was estimated, the primary outcome first.
     protocol : Protocol
@@ -151,7 +154,8 @@ def probe(
     blocks = plan(protocol)
     tell = progress or (lambda name: None)
     begun = Probe(
-        question=ask(cohort, weighted[0].weights, protocol, _horizon(answers[0].estimates)),
+        question=ask(completed, weights, protocol, _horizon(answers[0].estimates)),
+        completed=tuple(completed),
         protocol=protocol,
         estimates=tuple(estimate for each in answers for estimate in each.estimates),
         benchmarks=tuple(benchmarks),
@@ -168,6 +172,11 @@ def probe(
     return tuple(found)
 
 
+def method_of(block: str) -> str:
+    """Return the contract's name of the analysis of a block."""
+    return block if block == "e-value" else block.replace("-", " ")
+
+
 def _run(name: str, begun: Probe, options: Mapping[str, Any]) -> Results:
     try:
         return tuple(ANALYSES[name].run(begun, **options))
@@ -177,7 +186,7 @@ def _run(name: str, begun: Probe, options: Mapping[str, Any]) -> Results:
         why = error.message if isinstance(error, CausalS4Error) else "a model has no single solution"
         return (
             SensitivityResult(
-                method=name.replace("-", " "),
+                method=method_of(name),
                 target=begun.question.target(Measure.HAZARD_RATIO),
                 direction="not known: the analysis could not be made",
                 findings=(
@@ -185,7 +194,7 @@ def _run(name: str, begun: Probe, options: Mapping[str, Any]) -> Results:
                         code="sensitivity-not-possible",
                         severity="note",
                         step="sensitivity",
-                        message=f"The analysis {name.replace('-', ' ')} could not be made: {why}.",
+                        message=f"The analysis {method_of(name)} could not be made: {why}.",
                     ),
                 ),
             ),
@@ -195,26 +204,27 @@ def _run(name: str, begun: Probe, options: Mapping[str, Any]) -> Results:
 # --- the estimate, made again -------------------------------------------------------------------
 
 
-def ask(cohort: Cohort, weights: Weights, protocol: Protocol, horizon: float) -> Question:
+def ask(completed: Sequence[Cohort], weights: Sequence[Weights], protocol: Protocol, horizon: float) -> Question:
     """Return the primary estimate as something that can be asked again.
 
     Parameters
     ----------
-    cohort : Cohort
-    weights : Weights
-        Of the primary population.
+    completed : sequence of Cohort
+    weights : sequence of Weights
+        Of the primary population, one a data set.
     protocol : Protocol
     horizon : float
         In the cohort's time unit.
     """
     estimate = _estimator(protocol)
     outcome = protocol.outcomes[0].name
+    answers = [estimate(each, outcome, own, horizon) for each, own in zip(completed, weights, strict=True)]
     return Question(
-        cohort=cohort,
+        cohort=completed[0],
         outcome=outcome,
         horizon=horizon,
         recipe=recipe_of(protocol),
-        answered=estimate(cohort, outcome, weights, horizon),
+        answered=answers[0] if len(answers) == 1 else pool_answers(answers, protocol.inference.level),
         weigh=_weigh,
         estimate=estimate,
         level=protocol.inference.level,

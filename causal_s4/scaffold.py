@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from causal_s4.cohort import read_table
-from causal_s4.cohort.columns import MOST_CODES, counted, holds_dates, named_codes, numbers_of, tally
+from causal_s4.cohort.columns import MOST_CODES, counted, holds_dates, holds_records, named_codes, numbers_of, tally
 from causal_s4.dag import Dag, Node
 from causal_s4.errors import DagSyntaxError, InputError, Problem, UsageError
 from causal_s4.protocol.vocabulary import Estimand, TimeUnit
@@ -72,8 +74,8 @@ def scaffold(folder: str | os.PathLike[str], data: str | os.PathLike[str]) -> li
 class _Column:
     """What can be said of a column without showing a patient.
 
-    ``different`` counts its distinct values, ``missing`` the rows without one. ``few`` is whether it could be an
-    arm or an event, ``time`` a follow-up time, ``unique`` an identifier, ``usable`` a covariate.
+    ``missing`` counts the rows without a value. ``few`` says whether it could be an arm or an event, ``time`` a
+    follow-up time, ``unique`` an identifier, ``usable`` a covariate.
     """
 
     name: str
@@ -86,18 +88,18 @@ class _Column:
 
     @classmethod
     def of(cls, name: str, values: pd.Series[Any]) -> _Column:
-        n, missing, different = len(values), int(values.isna().sum()), int(values.nunique())
+        n, missing = len(values), int(values.isna().sum())
+        if holds_records(values) or holds_dates(values):
+            kind = "lists or records" if holds_records(values) else "dates"
+            return cls(name=name, holds=kind, missing=missing, few=False, time=False, unique=False, usable=False)
+        different = int(values.nunique())
         numbers, strange = numbers_of(values)
-        dates, numeric = holds_dates(values), not strange.any()
-        whole = numeric and bool((numbers % 1 == 0).all())
-        few = 2 <= different <= _FEW and not dates
-        unique = different == n > 1 and not dates and (whole or not numeric)
-        levels = different <= min(MOST_CODES, max(_FEW, n // 5))  # with more, a level may be one patient
-        if dates:
-            holds = "dates"
-        elif not different:
+        numeric = not strange.any()
+        whole = numeric and bool((numbers == np.floor(numbers)).all())
+        unique = different == n > 1 and (whole or not numeric)
+        if not different:
             holds = "no values"
-        elif levels:
+        elif different <= min(MOST_CODES, max(_FEW, n // 5)):  # with more, a level may be one patient
             holds = named_codes(tally(values))
         else:
             holds = f"{'numbers' if numeric else 'text'}, {different:,} different"
@@ -105,14 +107,10 @@ class _Column:
             name=name,
             holds=holds + (f"; {counted(missing, 'row')} without a value" if missing else ""),
             missing=missing,
-            few=few,
-            time=numeric
-            and not few
-            and not unique
-            and bool((numbers[numbers == numbers] >= 0).all())
-            and different > 1,
+            few=2 <= different <= _FEW,
+            time=numeric and different > _FEW and not bool((numbers < 0).any()),
             unique=unique,
-            usable=different > 1 and not dates and not unique,
+            usable=different > 1 and not unique,
         )
 
     @property
@@ -136,7 +134,7 @@ def _comment(text: str, mark: str = "#", indent: str = "  ") -> Iterator[str]:
 
 
 def _study(columns: Sequence[_Column], rows: int, source: Path, path: str) -> Iterator[str]:
-    few = f"Columns with two to {_FEW} values: {_names([column for column in columns if column.few])}"
+    few = f"Columns with 2 to {_FEW} values: {_names([column for column in columns if column.few])}"
     wide = max(len(column.shown) for column in columns)
     yield f'# A question to be completed: the places marked "{MARK}" are yours, and nothing was guessed for them.'
     yield f"#   causal-s4 check {STUDY}              says what is still open, and what follows from the rest"
@@ -238,7 +236,9 @@ def _graph(columns: Sequence[_Column], source: Path) -> Iterator[str]:
         "",
     )
     if left_out:
-        yield from _comment(f"Not listed below, for they cannot be covariates: {_names(left_out)}.", "//", "")
+        yield from _comment(
+            f"Not listed, since all rows, or no two, are alike, or hold dates: {_names(left_out)}.", "//", ""
+        )
     yield "dag {"
     yield ""
     yield f"{treatment} [exposure]"

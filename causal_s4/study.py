@@ -27,6 +27,8 @@ from causal_s4.estimation import (
     median_follow_up,
     score_test,
 )
+from causal_s4.missing_data import complete
+from causal_s4.pooling import pool_answers, pool_weighted
 from causal_s4.probe import probe
 from causal_s4.propensity.balance import balance_findings, check_balance
 from causal_s4.propensity.models import covariate_matrix
@@ -100,15 +102,23 @@ def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress
     population = select(protocol, adjustment.columns)
 
     tell("Weighting the arms")
-    weighted = weigh_study(population, adjustment, protocol)
+    completed = complete(population, protocol)
+    weighting = [weigh_study(each, adjustment, protocol) for each in completed]
+    weighted = pool_weighted(weighting)
     primary = weighted[0]
 
     tell("Estimating")
-    answers = [answer(population, weighted, outcome, protocol) for outcome in protocol.outcomes]
+    answers = [
+        pool_answers(
+            [answer(each, weights, outcome, protocol) for each, weights in zip(completed, weighting, strict=True)],
+            protocol.inference.level,
+        )
+        for outcome in protocol.outcomes
+    ]
     benchmarks = benchmarks_of(protocol)
 
     tell("Putting the answer in doubt")
-    sensitivity = probe(population, weighted, answers, protocol, benchmarks)
+    sensitivity = probe(completed, [each[0].weights for each in weighting], answers, protocol, benchmarks)
 
     findings = (
         *of_graph,
@@ -533,7 +543,7 @@ class Study:
         """
         adjustment, of_graph = identify_study(self.protocol, ask_dowhy=ask_dowhy)
         cohort = select(self.protocol, adjustment.columns)
-        weighted = weigh_study(cohort, adjustment, self.protocol)[0]
+        weighted = weigh_study(complete(cohort, self.protocol)[0], adjustment, self.protocol)[0]
         return StudyCheck(
             cohort=summarise_cohort(cohort),
             adjustment=adjustment,

@@ -22,7 +22,7 @@ from causal_s4.protocol.vocabulary import TimeUnit
 from causal_s4.protocol.words import did_you_mean, one_of
 from causal_s4.results import AttritionStep, Finding, Floats, Ints, read_only
 
-MISSING = ("refuse", "complete-case")
+MISSING = ("refuse", "complete-case", "impute")
 ZERO_TIME = ("refuse", "half")
 
 
@@ -233,6 +233,13 @@ def _complete_cases(table: Inspection, columns: Mapping[str, ReadColumn], missin
         for name, mask in short.items():
             found = f"{int(mask.sum()):,} of {counted(len(table), 'patient')} without a value"
             table.problem(name, found, mask, expected="a value for every patient", todo=todo)
+        return keep
+    if missing == "impute":
+        for name, mask in short.items():
+            found = f"{int(mask.sum()):,} of {counted(len(table), 'patient')} have no value"
+            table.notice(
+                "imputed", "note", f"{name}: {found}; it is imputed, several times over.", column=name, missing=int(mask.sum())
+            )
         return keep
     for mask in short.values():
         keep &= ~mask

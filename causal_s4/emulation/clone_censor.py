@@ -35,6 +35,7 @@ from causal_s4.results import Finding, Floats, RegressionRow, RegressionTable, W
 _INTERVAL_DAYS = 7.0
 _HALF_DAY = 0.5
 _OWN_LEVEL = 20
+_MANY_AT_ZERO = 0.1
 _ROWS = 100_000
 """About how many rows an arm may have within the grace period before neighbouring event times share a weight."""
 
@@ -131,7 +132,9 @@ def clone_censor(
     _require_both_arms(course, str(cohort.time_unit))
     grid = _grid(cohort, course, interval)
     if timing == "maringe":
-        _refuse_idle({"time_varying": bool(time_varying), "loss_weights": loss_weights, "interval": interval is not None})
+        _refuse_idle(
+            {"time_varying": bool(time_varying), "loss_weights": loss_weights, "interval": interval is not None}
+        )
         rows, weights = _published(cohort, course, terms, grid)
     else:
         rows, weights = _weighted(
@@ -186,7 +189,9 @@ def _known_covariates(cohort: Cohort, names: Sequence[str] | None) -> tuple[str,
     if names is None:
         return tuple(known)
     problems = [
-        Problem(where=name, found="no such covariate", todo=did_you_mean(name, known)) for name in names if name not in known
+        Problem(where=name, found="no such covariate", todo=did_you_mean(name, known))
+        for name in names
+        if name not in known
     ]
     if problems:
         raise UsageError("some covariates are not in the cohort", problems)
@@ -256,7 +261,9 @@ def _weighted(
     rate = fit_rate("start of treatment", cohort, until, course.treated_within, levels, terms)
     cells = _cells(course, grid, rule.since)
     if loss_weights:
-        cells = cells.then(Cells.make(course.end[course.event > 0], course.grace, float(course.end.max()), len(cells.at)))
+        cells = cells.then(
+            Cells.make(course.end[course.event > 0], course.grace, float(course.end.max()), len(cells.at))
+        )
     rows = CloneRows.make(course, cells, cut_settled=loss_weights)
     factors = [initiation_factor(rows, course, rate, rule, when)]
     if loss_weights:
@@ -273,7 +280,11 @@ def _weighted(
         terms=rate.terms,
         coefficients=read_only(rate.coefficients),
         covariates=(*(name for name in terms.covariates if name not in terms.time_varying), *terms.time_varying),
-        findings=(_timing_finding(rule, course, str(cohort.time_unit)), *rate.findings),
+        findings=(
+            _timing_finding(rule, course, str(cohort.time_unit)),
+            *_at_time_zero(course, _HALF_DAY * day),
+            *rate.findings,
+        ),
     )
     return rows.take(carried), weights
 
@@ -302,7 +313,9 @@ def _loss_rates(cohort: Cohort, course: Course, terms: Terms, grid: float) -> tu
 
 
 def _published(cohort: Cohort, course: Course, terms: Terms, grid: float) -> tuple[CloneRows, Weights]:
-    cells = _cells(course, grid).then(Cells(edges=np.array([course.grace, course.end.max()]), at=np.array([course.grace])))
+    cells = _cells(course, grid).then(
+        Cells(edges=np.array([course.grace, course.end.max()]), at=np.array([course.grace]))
+    )
     rows = CloneRows.make(course, cells, cut_settled=True, treatment_first=False)
     factor, names, coefficients = maringe_factor(rows, cohort, course, terms)
     return rows, Weights(
@@ -318,9 +331,7 @@ def _published(cohort: Cohort, course: Course, terms: Terms, grid: float) -> tup
     )
 
 
-def _table(
-    cohort: Cohort, course: Course, outcome: str | None, rows: CloneRows, weights: Weights | None
-) -> RiskTable:
+def _table(cohort: Cohort, course: Course, outcome: str | None, rows: CloneRows, weights: Weights | None) -> RiskTable:
     return RiskTable(
         patient=read_only(rows.patient),
         arm=read_only(rows.arm),
@@ -353,6 +364,26 @@ def _timing_finding(rule: Timing, course: Course, unit: str) -> Finding:
             "the arms share patients, which pulls a hazard ratio towards one: read survival and restricted means first."
         ),
         numbers={"grace_period": course.grace, "edges": list(rule.edges), "masses": list(rule.masses)},
+    )
+
+
+def _at_time_zero(course: Course, half_day: float) -> tuple[Finding, ...]:
+    treated = course.treated[course.treated_within]
+    count = int((treated <= half_day).sum())
+    if not count:
+        return ()
+    return (
+        Finding(
+            code="treated-at-time-zero",
+            severity="caution" if count > _MANY_AT_ZERO * treated.size else "note",
+            step="weights",
+            message=(
+                f"{count:,} of the {treated.size:,} patients treated within the grace period were treated at time zero. Their "
+                "treatment is modelled as happening within the first half day; what was known before it is what is "
+                "recorded at time zero."
+            ),
+            numbers={"patients": count, "treated": int(treated.size)},
+        ),
     )
 
 

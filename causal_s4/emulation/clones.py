@@ -66,6 +66,8 @@ class Course:
         times = merge_close(np.concatenate([chosen.time, start[ever], [float(grace_period)]]))
         treated = np.full(n, np.inf)
         treated[ever] = times[n:-1]
+        # treatment after the end of this outcome's follow-up is as good as none
+        treated[treated > times[:n]] = np.inf
         return cls(treated=treated, end=times[:n], event=chosen.event, grace=float(times[-1]))
 
     @property
@@ -246,9 +248,7 @@ class CloneRows:
         )
 
 
-def _cut(
-    cells: Cells, arm: int, start: Floats, stop: Floats, event: Ints, *, settled: bool
-) -> dict[str, NDArray[Any]]:
+def _cut(cells: Cells, arm: int, start: Floats, stop: Floats, event: Ints, *, settled: bool) -> dict[str, NDArray[Any]]:
     patient, begin, until, cell = cells.split(start, stop)
     ending = np.where(until == stop[patient], event[patient], 0)
     # who dies and who is at risk then are weighted at one moment, so that what they share cancels

@@ -140,9 +140,7 @@ def _visits(cohort: Cohort, name: str) -> tuple[Ints, Floats, pd.Series[Any]]:
     return seen["patient"].to_numpy(dtype=np.int64), seen["time"].to_numpy(dtype=float), values
 
 
-def _last_known(
-    cohort: Cohort, name: str, patient: Ints, time: Floats, limit: float
-) -> tuple[NDArray[np.bool_], Ints]:
+def _last_known(cohort: Cohort, name: str, patient: Ints, time: Floats, limit: float) -> tuple[NDArray[np.bool_], Ints]:
     """Return whether a value is known at each time, and in which visit."""
     visitor, when, _ = _visits(cohort, name)
     if not len(visitor):

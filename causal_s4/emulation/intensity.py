@@ -7,7 +7,7 @@ forward; no later value can enter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from causal_s4.cohort import Cohort
 from causal_s4.design_matrix import build_design_matrix
-from causal_s4.emulation.history import carried_forward, visit_times
+from causal_s4.emulation.history import MISSING, carried_forward, visit_times
 from causal_s4.errors import ConvergenceError, NoEventsError, Problem
 from causal_s4.kernels.poisson import CumulativeRate, fit_poisson
 from causal_s4.results import EstimatingPart, Finding, Floats, Ints
@@ -25,6 +25,7 @@ Mask = NDArray[np.bool_]
 
 _EVENTS_A_LEVEL = 20
 _MOST_LEVELS = 8
+_MUCH_UNKNOWN = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +193,10 @@ def fit_rate(
     names = ("(intercept)", *(f"time from {edge:g}" for edge in edges), *matrix.terms)
     return replace(
         _fit(name, len(cohort), rows, used, design, names, event),
-        findings=tuple(_silence(name, cohort, rows, label, mask) for label, mask in silent),
+        findings=(
+            *(_silence(name, cohort, rows, label, mask) for label, mask in silent),
+            *_unknown(cohort, rows, frame, terms),
+        ),
     )
 
 
@@ -221,7 +225,8 @@ def _fit(
     rate, slope = np.zeros(len(event)), np.zeros((len(event), len(names)))
     rate[used], slope[used] = fit.rate, design
     patient = rows.patient[used]
-    score = np.column_stack([np.bincount(patient, weights=column, minlength=n) for column in fit.score.T])
+    score: Floats = np.zeros((n, len(names)))
+    np.add.at(score, patient, fit.score)
     return FittedRate(
         name=name,
         terms=names,
@@ -273,6 +278,27 @@ def _silence(name: str, cohort: Cohort, rows: PersonRows, label: str, mask: Mask
         ),
         numbers={"level": label, "patients": patients, "person_time": time},
     )
+
+
+def _unknown(cohort: Cohort, rows: PersonRows, frame: pd.DataFrame, terms: Terms) -> Iterator[Finding]:
+    """Say for how much of the time at risk a changing covariate is not known."""
+    length = rows.stop - rows.start
+    for column in terms.time_varying:
+        missing = (frame[f"{column} missing"] == 1) if f"{column} missing" in frame else frame[column] == MISSING
+        mask = missing.to_numpy()
+        if mask.any():
+            patients, share = len(np.unique(rows.patient[mask])), float(length[mask].sum() / length.sum())
+            yield Finding(
+                code="no-recent-assessment",
+                severity="caution" if share > _MUCH_UNKNOWN else "note",
+                step="weights",
+                message=(
+                    f"{column}: for {patients:,} of {len(cohort):,} patients there is a time without an assessment before it, or "
+                    f"without a recent one ({100 * share:.0f}% of the time at risk). It counts as a level of its own, and no later "
+                    "value is used."
+                ),
+                numbers={"column": column, "patients": patients, "share": share},
+            )
 
 
 def time_levels(times: Floats, end: float, grid: float) -> Floats:

@@ -43,7 +43,11 @@ def maringe_factor(
         When a model does not settle.
     """
     matrix = build_design_matrix(
-        cohort.covariates, splines=terms.splines, log1p=terms.log1p, interactions=terms.interactions, columns=terms.covariates
+        cohort.covariates,
+        splines=terms.splines,
+        log1p=terms.log1p,
+        interactions=terms.interactions,
+        columns=terms.covariates,
     )
     factor = np.ones(len(rows.patient))
     names: list[str] = []
@@ -78,4 +82,3 @@ def _leaving(course: Course, arm: int) -> tuple[NDArray[np.bool_], Floats]:
         leaves = ~within & (end > course.grace)
         return leaves, np.where(leaves, course.grace, end)
     return within, np.where(within, course.treated, end)
-

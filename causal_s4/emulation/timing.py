@@ -42,7 +42,9 @@ class Timing:
 
     def remaining(self, time: Floats) -> Floats:
         """Return the share that starts after a time."""
-        return 1.0 - np.interp(time, self.edges, np.concatenate([[0.0], np.cumsum(self.masses)]))
+        started = np.cumsum(self.masses)
+        # exactly nothing is left at the end, whatever rounding does to the sum
+        return np.asarray(np.interp(time, self.edges, np.concatenate([[1.0], 1.0 - started[:-1], [0.0]])))
 
     def density(self, time: Floats) -> Floats:
         """Return the density of starting at a time, zero outside the edges."""
@@ -50,7 +52,8 @@ class Timing:
         place = np.searchsorted(edges, time, side="left") - 1
         inside = (place >= 0) & (place < len(self.masses))
         height = np.array(self.masses) / np.diff(edges)
-        return np.where(inside, height[np.clip(place, 0, len(self.masses) - 1)], 0.0)
+        found: Floats = np.where(inside, height[np.clip(place, 0, len(self.masses) - 1)], 0.0)
+        return found
 
 
 def check_timing(rule: str, grace: float, natural_until: float | None, density: Density | None) -> None:

@@ -23,7 +23,7 @@ _ARMS = ((1, "treated"), (0, "control"))
 def at_risk(table: RiskTable, arm: int, time: float, *, after: bool = False) -> NDArray[np.bool_]:
     """Return which rows of an arm are at risk at a time, or just after it."""
     present = (table.start <= time) & (table.stop > time) if after else (table.start < time) & (table.stop >= time)
-    return present & (table.arm == arm)
+    return np.asarray(present & (table.arm == arm))
 
 
 def row_weights(table: RiskTable) -> Floats:
@@ -74,7 +74,7 @@ def variance_finding(table: RiskTable) -> Finding:
     )
 
 
-def mean_weights(table: RiskTable, course: Course, times: Floats) -> dict[str, Floats]:
+def mean_weights(table: RiskTable, course: Course, times: Floats, *, after: bool = False) -> dict[str, Floats]:
     """Return each arm's sum of weights over the patients still followed, deviators counting zero.
 
     Near one within the grace period, unless treatment changes early survival.
@@ -84,11 +84,14 @@ def mean_weights(table: RiskTable, course: Course, times: Floats) -> dict[str, F
     table : RiskTable
     course : Course
     times : ndarray, shape (m,)
+    after : bool
+        Just after the times instead of at them.
     """
     weight = row_weights(table)
-    followed = np.array([(course.end >= time).sum() for time in times])
+    followed = np.array([((course.end > time) if after else (course.end >= time)).sum() for time in times])
     return {
-        label: np.array([weight[at_risk(table, arm, time)].sum() for time in times]) / np.maximum(followed, 1)
+        label: np.array([weight[at_risk(table, arm, time, after=after)].sum() for time in times])
+        / np.maximum(followed, 1)
         for arm, label in _ARMS
     }
 
@@ -153,7 +156,9 @@ def cut_weights(table: RiskTable, weights: Weights, bounds: tuple[float, float])
     """
     low, high = bounds
     if not 0 <= low < high <= 1 or (low, high) == (0, 1):
-        raise UsageError(f"truncate needs two quantiles in order between 0 and 1, not both at the ends; found {bounds!r}")
+        raise UsageError(
+            f"truncate needs two quantiles in order between 0 and 1, not both at the ends; found {bounds!r}"
+        )
     values = weights.values.copy()
     cut = np.zeros(len(values), dtype=bool)
     limits = {}
@@ -189,7 +194,9 @@ def cut_weights(table: RiskTable, weights: Weights, bounds: tuple[float, float])
 
 def _grace(table: RiskTable) -> float:
     if table.grace_period is None:
-        raise UsageError(f"expected a table of cloned strategies; found one of {table.analysis!r} without a grace period")
+        raise UsageError(
+            f"expected a table of cloned strategies; found one of {table.analysis!r} without a grace period"
+        )
     return table.grace_period
 
 

@@ -8,10 +8,17 @@ share their mean weight. Score residuals: Lin & Wei 1989, 10.1080/01621459.1989.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from causal_s4.kernels.risk_sets import Floats, Ints, RiskSets
+
+if TYPE_CHECKING:
+    from causal_s4.kernels.cox_sweeps import SweptLikelihood
+
+COMPILED_FROM = 20_000
+"""Rows from which the sums are made by compiled loops: the same arithmetic, which takes a moment to load."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def fit_cox(
             new = model.at(beta + move)
         beta, state = beta + move, new
         if np.max(np.abs(move)) < 1e-10:
-            converged = True
+            converged = model.has_maximum(state.information)
             break
     with np.errstate(over="ignore", invalid="ignore"):  # of a fit that ran away
         gradient = model.score_gradient(beta)
@@ -124,6 +131,11 @@ class _Likelihood:
         self.ties = _Ties.of(sets.events((weight > 0).astype(float)), sets.events(weight), efron)
         self.observed = (weight[sets.dead, None] * covariates[sets.dead]).sum(axis=0)
         self.tied = bool(self.ties.share.any())
+        self.compiled: SweptLikelihood | None = None
+        if len(weight) >= COMPILED_FROM:
+            from causal_s4.kernels.cox_sweeps import SweptLikelihood
+
+            self.compiled = SweptLikelihood(sets, covariates, weight, efron)
 
     def _sums(self, values: Floats) -> Floats:
         """Risk-set sum at every step, less the share of the dead who have left."""
@@ -134,6 +146,8 @@ class _Likelihood:
 
     def at(self, beta: Floats) -> _State:
         """Return log-likelihood, score and information."""
+        if self.compiled is not None:
+            return _State(*self.compiled.at(beta))
         # a step that went too far overflows; its likelihood is then no number, and the step is halved
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             eta = self.z @ beta
@@ -149,10 +163,21 @@ class _Likelihood:
             information = self.z.T @ (load[:, None] * self.z) - mean.T @ (self.ties.weight[:, None] * mean)
         return _State(log_likelihood, score, information)
 
+    def has_maximum(self, information: Floats) -> bool:
+        """Whether the likelihood bends down in every direction where the iteration settled.
+
+        One that rises for ever, or that is flat, looks settled too once its slope drowns in rounding.
+        """
+        natural = self.ties.weight.sum() * np.average(self.z**2, axis=0, weights=self.w)
+        if not (np.isfinite(information).all() and (natural > 0).all()):
+            return False
+        scale = 1 / np.sqrt(natural)
+        return bool(np.linalg.eigvalsh(information * np.outer(scale, scale))[0] > 1e-10)
+
     def _cumulated(self, increments: Floats) -> Floats:
         """Sum step increments over each row's time at risk; the dead lose their tied share."""
         k = len(self.sets.times)
-        at_time: Floats = np.bincount(self.ties.step, weights=increments, minlength=k)
+        at_time = np.asarray(np.bincount(self.ties.step, weights=increments, minlength=k), dtype=float)
         total = self.sets.between(at_time)
         if self.tied:
             left = np.bincount(self.ties.step, weights=increments * self.ties.share, minlength=k)
@@ -161,6 +186,8 @@ class _Likelihood:
 
     def score_gradient(self, beta: Floats) -> Floats:
         """Return d score / d weight of each row, shape (rows, p)."""
+        if self.compiled is not None:
+            return self.compiled.score_gradient(beta)
         relative = np.exp(self.z @ beta)
         risk = self.w * relative
         s0 = self._sums(risk)

@@ -30,6 +30,14 @@ def merge_close(times: Floats, tolerance: float = 1e-9) -> Floats:
     return np.asarray(representative[np.searchsorted(order, times)])
 
 
+def _places(times: Floats, values: Floats) -> Ints:
+    """Count the times at or before each value; sorted questions spare the search most of its cache misses."""
+    order = np.argsort(values)
+    places = np.empty(len(values), dtype=np.int64)
+    places[order] = np.searchsorted(times, values[order], side="right")
+    return places
+
+
 @dataclass(frozen=True)
 class RiskSets:
     """Where each (start, stop] row stands among the distinct event times.
@@ -75,11 +83,11 @@ class RiskSets:
             start, stop = both[: len(stop)], both[len(stop) :]
         dead = np.flatnonzero(event)
         times = np.unique(stop[dead])
-        last = np.searchsorted(times, stop, side="right")
+        last = _places(times, stop)
         if start is None:
             first = np.zeros(len(stop), dtype=np.int64)
         else:
-            first = np.minimum(np.searchsorted(times, start, side="right"), last)
+            first = np.minimum(_places(times, start), last)
         return cls(times, first, last, dead, last[dead] - 1, bool(first.any()))
 
     def at_risk(self, values: Floats) -> Floats:

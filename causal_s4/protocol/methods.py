@@ -460,11 +460,7 @@ SENSITIVITY_ANALYSES = (
 # --- what is declared but not there yet ---------------------------------------------------------
 
 NOT_AVAILABLE_YET: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "data.missing": {
-            "impute": 'Use "complete-case", which counts whom it drops in the flow chart, or fill the values'
-        }
-    }
+    {}
 )
 """Key path to the values that a study file may not use yet, each with what to do instead.
 

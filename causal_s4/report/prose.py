@@ -22,20 +22,21 @@ def answer(reading: Reading) -> list[str]:
     """Return the answer about the primary outcome in two or three sentences."""
     outcome = reading.outcomes[0]
     naive, front = (reading.side(pair, outcome) for pair in (reading.naive, reading.front))
-    sentences = [_absolute(reading, outcome, naive, "Without adjustment")]
+    sentences = [absolute(reading, outcome, naive, "Without adjustment")]
     if reading.front != reading.naive:
-        sentences.append(_absolute(reading, outcome, front, f"Under the stated assumptions, among {front.population}"))
+        sentences.append(absolute(reading, outcome, front, f"Under the stated assumptions, among {front.population}"))
         if naive.hazard_ratio and front.hazard_ratio:
             sentences.append(
                 f"The hazard ratio was {reading.with_interval(naive.hazard_ratio)} unadjusted and "
-                f"{reading.with_interval(front.hazard_ratio)} {_how(reading.front[0])}."
+                f"{reading.with_interval(front.hazard_ratio)} {how(reading.front[0])}."
             )
     elif naive.hazard_ratio:
         sentences.append(f"The hazard ratio was {reading.with_interval(naive.hazard_ratio)}.")
     return [sentence for sentence in sentences if sentence]
 
 
-def _absolute(reading: Reading, outcome: str, side: Side, opening: str) -> str:
+def absolute(reading: Reading, outcome: str, side: Side, opening: str) -> str:
+    """Return one side's survival in either arm and their difference as a sentence; empty without them."""
     if not (side.survival_treated and side.survival_control and side.survival_difference):
         return ""
     return (
@@ -46,7 +47,8 @@ def _absolute(reading: Reading, outcome: str, side: Side, opening: str) -> str:
     )
 
 
-def _how(analysis: str) -> str:
+def how(analysis: str) -> str:
+    """Return how an analysis deals with confounding, as the end of a sentence."""
     if analysis in (Analysis.WEIGHTED, Analysis.LANDMARK):
         return "after weighting"
     return "after cloning, censoring and weighting" if analysis == Analysis.CLONE_CENSOR_WEIGHT else "after adjustment"
@@ -200,65 +202,11 @@ def _analysis(reading: Reading) -> str:
     )
 
 
-# --- the method ---------------------------------------------------------------------------------
+# --- balance --------------------------------------------------------------------------------------
 
 
-def methods(reading: Reading) -> list[tuple[str, str]]:
-    """Return how it was done, as (heading, sentences) pairs, each true of this protocol."""
-    notes = [
-        ("Adjustment set", _adjustment_note(reading)),
-        ("Weights", _weights_note(reading)),
-        ("Balance", _balance_note(reading)),
-    ]
-    notes += [
-        ("Estimators", _estimators_note(reading)),
-        ("Intervals", _intervals_note(reading)),
-        ("Missing values", _missing_note(reading)),
-    ]
-    notes.append(("Conventions", _conventions_note(reading)))
-    return [(heading, text) for heading, text in notes if text]
-
-
-def _adjustment_note(reading: Reading) -> str:
-    adjustment = reading.result.adjustment
-    said = "Chosen by the adjustment criterion on the diagram, before the outcome was looked at."
-    if adjustment.second_opinion == "agrees":
-        said += " dowhy, asked for a second opinion, agrees that the set is sufficient."
-    elif adjustment.second_opinion.startswith("disagrees"):
-        said += f" dowhy {clean(adjustment.second_opinion)}."
-    return said
-
-
-def _weights_note(reading: Reading) -> str:
-    from causal_s4.protocol.methods import WEIGHTING_METHODS
-
-    summary = reading.result.weights
-    if summary is None:
-        return ""
-    spec = reading.result.protocol.propensity or reading.result.protocol.initiation
-    known = WEIGHTING_METHODS.get(summary.method)
-    said = [f"{known.label if known else capital(clean(summary.method))}."]
-    if spec and spec.splines:
-        said.append(f"Restricted cubic splines: {join(f'{clean(c)} ({k} knots)' for c, k in spec.splines.items())}.")
-    if spec and spec.log1p:
-        said.append(f"Entered as log(1 + x): {join(map(clean, spec.log1p))}.")
-    if spec and spec.interactions:
-        said.append(f"Interactions: {join(f'{clean(a)} with {clean(b)}' for a, b in spec.interactions)}.")
-    if summary.normalisation:
-        said.append(f"Weights for the {reading.population(summary.population)}: {clean(summary.normalisation)}.")
-    said.append(f"{reading.people(summary.truncated)} truncated, {reading.people(summary.trimmed)} patients trimmed.")
-    if summary.c_statistic is not None:
-        c = f"The c-statistic of the propensity score was {reading.numbers.number(summary.c_statistic, 2)}"
-        after = summary.c_statistic_weighted
-        said.append(
-            f"{c} before and {reading.numbers.number(after, 2)} after weighting (0.5: no difference left)."
-            if after is not None
-            else f"{c}."
-        )
-    return " ".join(said)
-
-
-def _balance_note(reading: Reading) -> str:
+def balance_note(reading: Reading) -> str:
+    """Return how many terms differed before and after weighting, and the largest difference left."""
     balance = reading.result.balance
     if balance is None or balance.worst is None:
         return ""
@@ -270,51 +218,6 @@ def _balance_note(reading: Reading) -> str:
         f"and {count} after it; "
         f"the largest difference left was {reading.numbers.smd(abs(worst.smd_after))} ({reading.term(worst)}). "
         f"Denominator: {clean(balance.denominator)}."
-    )
-
-
-def _estimators_note(reading: Reading) -> str:
-    ties = reading.result.protocol.inference.ties
-    measures = dict.fromkeys(each.measure for each in reading.result.effects)
-    said = []
-    if any(measure.startswith("survival") for measure in measures):
-        said.append(
-            "Survival by the (weighted) Kaplan\N{EN DASH}Meier estimator, "
-            "pointwise intervals on the complementary log-log scale."
-        )
-    if any(measure.startswith("rmst") for measure in measures):
-        said.append("Restricted mean survival time as the area under that curve up to the horizon.")
-    if "hazard ratio" in measures:
-        said.append(
-            f"Hazard ratio from a Cox model with treatment alone, {clean(ties).capitalize()}'s method for ties; "
-            "one number for the whole follow-up."
-        )
-    if any(each.analysis == Analysis.MULTIVARIABLE for each in reading.result.effects):
-        said.append("The multivariable Cox model is conditional on its covariates, and therefore another quantity.")
-    return " ".join(said)
-
-
-def _intervals_note(reading: Reading) -> str:
-    inference = reading.result.protocol.inference
-    variances = dict.fromkeys(each.variance for each in reading.result.effects)
-    level = reading.numbers.level(inference.level).removesuffix(" CI")
-    return f"{level} confidence intervals by {join(variance_words(name) for name in variances)}."
-
-
-def _missing_note(reading: Reading) -> str:
-    missing = {name: count for name, count in reading.result.cohort.missing.items() if count}
-    if not missing:
-        return "No covariate value was missing." if reading.result.cohort.missing else ""
-    said = join(f"{reading.covariate(name)} ({reading.people(count)})" for name, count in missing.items())
-    return f"Patients without a value: {said}. What became of them is in the flow chart."
-
-
-def _conventions_note(reading: Reading) -> str:
-    return (
-        "Differences are treated minus control, ratios treated over control. "
-        f"Times are in {reading.result.cohort.time_unit} in the files; "
-        "a month is 30.4375 days, a year 365.25. Deaths come before censorings at the same time. "
-        f"Seed {reading.result.protocol.seed}."
     )
 
 

@@ -57,7 +57,7 @@ class StratifiedCox:
         """
         # the treated arm is followed on a stretch of time of its own: no risk set holds patients of both arms
         shift = 2 * float(time.max())
-        start: Floats = arm * shift
+        start = arm.astype(np.float64) * shift
         sets = RiskSets.of(start, start + time, event)
         fit = fit_cox(sets, terms, np.ones(time.size))
         if not fit.converged:

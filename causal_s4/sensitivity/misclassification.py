@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from causal_s4.design_matrix import build_design_matrix
 from causal_s4.errors import ConvergenceError, Problem, QuestionError, UsageError
+from causal_s4.kernels.logistic import fit_logistic
+from causal_s4.kernels.risk_sets import RiskSets
 from causal_s4.results import Floats, SensitivityResult
+from causal_s4.sensitivity.offset_fits import expit
 from causal_s4.sensitivity.question import Answer, Question, pooled
 
 _TRIES = 20
+_SWEEPS, _SETTLED = 50, 1e-3
 
 
 def misclassification(
@@ -57,13 +62,13 @@ def misclassification(
 
     Notes
     -----
-    Given record, arm and event, the true value is drawn by Bayes' theorem, with the prevalence
-    (q - (1 - Sp)) / (Se + Sp - 1) in each combination of arm and event. Fox, Lash & Greenland 2005,
-    10.1093/ije/dyi184.
+    The true value is drawn by Bayes' theorem given the record and a logistic model of the true value on arm,
+    event, cumulative hazard and the other covariates, fitted to a resample by expectation maximisation. Fox,
+    Lash & Greenland 2005, 10.1093/ije/dyi184; Carroll et al. 2006, 10.1201/9781420010138.
     """
     recorded, yes, no = _two_values(question, column, level)
     _check(sensitivity, specificity, patients, imputations)
-    group = question.cohort.treatment * 2 + (question.data.event == 1)
+    design = _design(question, column)
     answers: list[Answer] = []
     rejected, number = 0, 0
     while len(answers) < imputations:
@@ -75,7 +80,7 @@ def misclassification(
         generator = np.random.default_rng(question.stream(block, number))
         number += 1
         se, sp = (generator.beta(patients * mean, patients * (1 - mean)) for mean in (sensitivity, specificity))
-        chance = _chance(recorded, group, float(se), float(sp))
+        chance = _chance(recorded, design, float(se), float(sp), generator)
         if chance is None:
             rejected += 1
             continue
@@ -103,7 +108,7 @@ def misclassification(
         direction="either way; errors that do not depend on treatment leave some of its confounding in",
         assumptions=(
             "sensitivity and specificity are the same in both arms and whatever the outcome",
-            "given arm and event, who is recorded wrongly does not depend on the other covariates",
+            "the logistic model of the true value is right",
         ),
     )
 
@@ -143,16 +148,41 @@ def _written(question: Question, column: str, truth: np.ndarray, yes: Any, no: A
     return pd.Categorical(values, dtype=before.dtype) if isinstance(before.dtype, pd.CategoricalDtype) else values
 
 
-def _chance(recorded: np.ndarray, group: np.ndarray, se: float, sp: float) -> Floats | None:
-    """Return the chance of each patient of truly having it; None when no prevalence fits the record."""
-    chance = np.empty(recorded.size)
-    for each in np.unique(group):
-        members = group == each
-        share = float(recorded[members].mean())
-        prevalence = (share - (1 - sp)) / (se + sp - 1)
-        if not 0 < prevalence < 1:
+def _design(question: Question, column: str) -> Floats:
+    """Return what the true value is predicted from: arm, event, cumulative hazard, the other covariates."""
+    data, arm = question.data, question.cohort.treatment
+    died = (data.event == 1).astype(float)
+    sets = RiskSets.of(None, data.time, data.event == 1)
+    hazard = sets.between(sets.events(np.ones(len(arm))) / sets.at_risk(np.ones(len(arm))))
+    others = question.cohort.covariates.drop(columns=column)
+    terms = build_design_matrix(others).matrix if len(others.columns) else np.empty((len(arm), 0))
+    spread = terms.std(axis=0)
+    scaled = (terms - terms.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return np.column_stack([np.ones(len(arm)), arm, died, arm * died, hazard, arm * hazard, scaled])
+
+
+def _chance(
+    recorded: np.ndarray, design: Floats, se: float, sp: float, generator: np.random.Generator
+) -> Floats | None:
+    """Return the chance of each patient of truly having it; None when the record rules the draw out."""
+    if not 1 - sp < recorded.mean() < se:
+        return None
+    resample = generator.integers(0, recorded.size, recorded.size)
+    record, rows = recorded[resample], design[resample]
+    share = np.full(recorded.size, (recorded.mean() - (1 - sp)) / (se + sp - 1))
+    both, truth = np.vstack([rows, rows]), np.repeat([1, 0], recorded.size)
+    for _ in range(_SWEEPS):
+        truly = _given_record(record, share, se, sp)
+        fit = fit_logistic(both, truth, weight=np.concatenate([truly, 1 - truly]))
+        if not fit.converged:
             return None
-        positive = se * prevalence / (se * prevalence + (1 - sp) * (1 - prevalence))
-        negative = (1 - se) * prevalence / ((1 - se) * prevalence + sp * (1 - prevalence))
-        chance[members] = np.where(recorded[members], positive, negative)
-    return chance
+        before, share = share, fit.probability[: recorded.size]
+        if np.abs(share - before).max() < _SETTLED:
+            break
+    return _given_record(recorded, expit(design @ fit.coefficient), se, sp)
+
+
+def _given_record(record: np.ndarray, share: Floats, se: float, sp: float) -> Floats:
+    """Apply Bayes' theorem to the chance before the record was seen."""
+    likely = np.where(record, se, 1 - se) * share
+    return np.asarray(likely / (likely + np.where(record, 1 - sp, sp) * (1 - share)))

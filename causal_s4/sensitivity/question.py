@@ -258,8 +258,20 @@ class Question:
         )
 
 
-def pooled(answers: Iterable[Answer], level: float) -> dict[str, Any]:
-    """Pool answers of completed data sets by Rubin's rules into the cells of a table.
+def pool_answers(answers: Iterable[Answer], level: float) -> Answer:
+    """Pool answers of completed data sets by Rubin's rules.
+
+    Parameters
+    ----------
+    answers : iterable of Answer
+        At least two.
+    level : float
+        Of intervals.
+
+    Returns
+    -------
+    Answer
+        Weights and influence functions are those of the first.
 
     Notes
     -----
@@ -270,22 +282,31 @@ def pooled(answers: Iterable[Answer], level: float) -> dict[str, Any]:
     several = list(answers)
     if len(several) < 2:
         raise UsageError(f"pooling needs at least two completed data sets; found {len(several)}")
-    cells: dict[str, Any] = {}
-    for measure in KEY_MEASURES:
+    effects = {}
+    for measure, first in several[0].effects.items():
+        if not all(measure in answer.effects for answer in several):
+            continue
         each = [answer.effects[measure] for answer in several]
         theta = np.array([one.theta for one in each])
         within = float(np.mean([one.std_error**2 for one in each]))
         between = float(theta.var(ddof=1)) * (1 + 1 / len(several))
         ratio = between / (within + between) if within + between > 0 else 0.0
         freedom = (len(several) - 1) / ratio**2 if ratio > 0 else np.inf
-        reach = float(student.ppf(0.5 + level / 2, freedom)) * np.sqrt(within + between)
-        limits = np.array([theta.mean(), theta.mean() - reach, theta.mean() + reach])
-        value, lower, upper = (np.exp(limits) if measure == Measure.HAZARD_RATIO else limits).tolist()
-        name = "value" if measure == Measure.HAZARD_RATIO else measure.replace(" ", "_")
-        low, high = ("lower", "upper") if name == "value" else (f"{name}_lower", f"{name}_upper")
-        cells |= {name: value, low: lower, high: upper}
-    return {
-        **cells,
-        "ess_treated": float(np.mean([answer.ess_treated for answer in several])),
-        "ess_control": float(np.mean([answer.ess_control for answer in several])),
-    }
+        std_error = float(np.sqrt(within + between))
+        reach = float(student.ppf(0.5 + level / 2, freedom)) * std_error
+        limits = float(theta.mean()) + np.array([0.0, -reach, reach])
+        value, lower, upper = (np.exp(limits) if measure.endswith("ratio") else limits).tolist()
+        effects[measure] = replace(
+            first, value=value, lower=lower, upper=upper, theta=float(theta.mean()), std_error=std_error
+        )
+    return replace(
+        several[0],
+        effects=effects,
+        ess_treated=float(np.mean([answer.ess_treated for answer in several])),
+        ess_control=float(np.mean([answer.ess_control for answer in several])),
+    )
+
+
+def pooled(answers: Iterable[Answer], level: float) -> dict[str, Any]:
+    """Pool answers of completed data sets into the cells of a table."""
+    return pool_answers(answers, level).cells()

@@ -19,7 +19,14 @@ _FURTHEST = 10.0
 
 
 def multivariable_cox(
-    table: RiskTable, terms: Floats, names: Sequence[str], *, ties: str, level: float, treatment: str
+    table: RiskTable,
+    terms: Floats,
+    names: Sequence[str],
+    *,
+    ties: str,
+    level: float,
+    treatment: str,
+    clustered: bool = False,
 ) -> RegressionTable:
     """Fit the unweighted Cox model of treatment and covariates.
 
@@ -35,13 +42,16 @@ def multivariable_cox(
         Of the intervals.
     treatment : str
         Name of the first row.
+    clustered : bool
+        Whether standard errors are those of the influence function, summed over the rows of a patient (Lin &
+        Wei 1989, 10.1080/01621459.1989.10478874), instead of model-based.
 
     Returns
     -------
     RegressionTable
         Treatment first. Its hazard ratio is conditional on the covariates: with effects on survival it
         differs from a marginal one even without confounding (10.1002/bimj.201900297). Standard errors
-        are model-based, as such papers report them.
+        are model-based unless asked otherwise, as such papers report them.
 
     Raises
     ------
@@ -58,7 +68,13 @@ def multivariable_cox(
             f"{table.outcome}: the multivariable Cox model did not settle; a covariate level may have no events"
         )
     coefficient = fit.coefficient / scale
-    std_error = np.sqrt(np.diag(np.linalg.inv(fit.information))) / scale
+    if clustered:
+        by_patient = np.column_stack(
+            [np.bincount(table.patient[rows], weights=column, minlength=table.n_patients) for column in fit.gradient.T]
+        )
+        std_error = np.sqrt((by_patient**2).sum(axis=0)) / scale
+    else:
+        std_error = np.sqrt(np.diag(np.linalg.inv(fit.information))) / scale
     spread = norm.ppf(0.5 + level / 2) * std_error
     with np.errstate(over="ignore"):  # a hazard ratio for one unit of a column in tiny units
         ratio, lower, upper = np.exp([coefficient, coefficient - spread, coefficient + spread]).tolist()
@@ -107,7 +123,8 @@ def hazard_ratio_trend(table: RiskTable, weight: Floats) -> tuple[float, Floats]
         beta = beta + step
         if np.max(np.abs(step)) < 1e-10:
             break
-    else:
+    # a likelihood that rises for ever looks settled once its slope drowns in rounding
+    if not np.max(np.abs(step)) < 1e-10 or not np.linalg.eigvalsh(information)[0] > 1e-10 * deaths.sum():
         return float("nan"), np.zeros(len(table))
     relative = np.exp(basis @ beta)
     total = np.maximum(everyone - treated + relative * treated, 1e-300)

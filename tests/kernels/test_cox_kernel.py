@@ -114,10 +114,35 @@ def test_maximum_found_by_another_optimiser(efron):
     np.testing.assert_allclose(fit.coefficient, found.x, atol=1e-5)
 
 
-def test_events_in_one_arm_only_do_not_converge():
-    """The likelihood rises for ever; nothing is reported as an estimate."""
-    drawn = draw_rows(14, 40, tied=False, delayed=False)
-    event = np.where(drawn.z[:, 0] == 1, drawn.event, 0)
-    rows_ = Rows(drawn.start, drawn.stop, event, drawn.z[:, :1], drawn.weight)
-    fit = fit_cox(rows_.sets(), rows_.z, rows_.weight)
-    assert not fit.converged or abs(fit.coefficient[0]) > 10
+@TIES
+@pytest.mark.parametrize(
+    ("start", "event"),
+    [
+        ([0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]),  # events in one arm only
+        ([0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1]),  # every death of one arm before any of the other
+        ([0, 0, 0, 10, 10, 10], [1, 1, 1, 1, 1, 1]),  # never at risk together
+        ([0, 0, 0, 2.5, 10, 10], [1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_a_likelihood_without_a_maximum_is_not_settled(efron, start, event):
+    """It rises for ever, or is flat: nothing may be reported as an estimate."""
+    stop, arm = np.array([1.0, 2, 3, 11, 12, 13]), np.array([[1.0], [1], [1], [0], [0], [0]])
+    rows_ = Rows(np.array(start, dtype=float), stop, np.array(event), arm, np.ones(6))
+    assert not fit_cox(rows_.sets(), rows_.z, rows_.weight, efron=efron).converged
+
+
+@TIES
+@pytest.mark.parametrize("weight", [1.0, 1e-4])
+def test_one_event_against_hundreds_settles(efron, weight):
+    """Little information is still information: the score is zero at a large log hazard ratio."""
+    n = 400
+    arm = (np.arange(2 * n) < n).astype(float)
+    stop = np.where(arm == 1, (np.arange(2 * n) % n + 1) / n, 1.0)
+    event = (arm == 1).astype(int)
+    stop[-1], event[-1] = 0.5, 1
+    drawn = Rows(np.zeros(2 * n), stop, event, arm[:, None], np.full(2 * n, weight))
+    fit = fit_cox(drawn.sets(), drawn.z, drawn.weight, efron=efron)
+    assert fit.converged
+    assert fit.coefficient[0] > 5
+    slope = central_difference(lambda b: cox_log_likelihood(drawn, drawn.weight, b, efron=efron), fit.coefficient)
+    assert slope[0] / weight == pytest.approx(0, abs=1e-4)

@@ -72,7 +72,7 @@ def test_cells_that_an_arm_does_not_reach_are_named():
 def test_overlap_of_arms_that_are_alike_and_of_arms_that_are_not():
     frame = small_frame(3, 600)
     shuffled = frame.assign(arm=np.random.default_rng(0).permutation(frame["arm"]))
-    apart = frame.assign(x=frame["x"] + 3.0 * (frame["arm"] == "yes"))
+    apart = frame.assign(x=frame["x"] + 2.0 * (frame["arm"] == "yes"))
     alike, different = (
         check_positivity(cohort, weigh(cohort, population="ATO"))
         for cohort in (small_cohort(shuffled), small_cohort(apart))

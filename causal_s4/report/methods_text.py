@@ -1,0 +1,738 @@
+"""A methods section and results paragraphs, drafted from the protocol and the result.
+
+Every sentence is true of this study or is not there: each comes from a function that returns nothing
+when the protocol or the result does not support it. :func:`draft` gives the text as a value;
+:func:`markdown` and :func:`latex` write it down, the page and the Word file do so in their own way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from causal_s4.protocol.methods import WEIGHTING_METHODS, stabilised
+from causal_s4.protocol.vocabulary import CONDITIONAL, Analysis, Arm, Design, Estimand, Measure
+from causal_s4.report import prose
+from causal_s4.report.reading import EFFECT, Reading, capital, clean, join, mid, plural
+from causal_s4.report.references import REFERENCES, numbered
+from causal_s4.report.tables import variance_words
+from causal_s4.results import SensitivityResult, WeightSummary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """One sentence, and the keys of the sources it cites."""
+
+    text: str
+    cites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A paragraph under its heading."""
+
+    heading: str
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """The text of a paper that a study supports.
+
+    Parameters
+    ----------
+    title : str
+        The protocol's.
+    methods, results : tuple of Passage
+        In the order of a paper.
+    """
+
+    title: str
+    methods: tuple[Passage, ...]
+    results: tuple[Passage, ...]
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Number of each source cited, by its key."""
+        said = (each for passage in (*self.methods, *self.results) for each in passage.sentences)
+        return numbered(key for sentence in said for key in sentence.cites)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The sources, in the order of their numbers."""
+        return tuple(REFERENCES[key] for key in self.numbers)
+
+    @property
+    def parts(self) -> tuple[tuple[str, tuple[Passage, ...]], ...]:
+        """Both sections with their headings."""
+        return (("Methods", self.methods), ("Results", self.results))
+
+
+def draft(reading: Reading) -> Draft:
+    """Return the methods section and the results of a study, as far as it supports them.
+
+    Parameters
+    ----------
+    reading : Reading
+        The result and how its numbers are written.
+    """
+    return Draft(
+        title=clean(reading.result.protocol.title),
+        methods=_passages(reading, _METHODS),
+        results=(*_passages(reading, _RESULTS[:2]), *_outcomes(reading), *_passages(reading, _RESULTS[2:])),
+    )
+
+
+Said = Iterator[Sentence]
+
+
+def _passages(reading: Reading, parts: Iterable[tuple[str, Callable[[Reading], Said]]]) -> tuple[Passage, ...]:
+    made = (Passage(heading=heading, sentences=tuple(write(reading))) for heading, write in parts)
+    return tuple(passage for passage in made if passage.sentences)
+
+
+def _say(text: str, *cites: str) -> Sentence:
+    return Sentence(text=text, cites=cites)
+
+
+# --- methods: the question ------------------------------------------------------------------------
+
+_DESIGN_CITES = {
+    Design.BASELINE: (),
+    Design.LANDMARK: ("anderson1983",),
+    Design.TIME_DEPENDENT: ("mantel1974",),
+    Design.CLONE_CENSOR_WEIGHT: ("hernan2018", "maringe2020"),
+}
+
+
+def _design(reading: Reading) -> Said:
+    yield _say(
+        "This observational cohort was analysed as the emulation of a target trial, "
+        "specified beside its emulation in the table of the question.",
+        "hernan2016",
+        "target",
+    )
+
+
+def _eligibility(reading: Reading) -> Said:
+    conditions = [each.describe(clean(column)) for column, each in reading.result.protocol.eligibility.items()]
+    if conditions:
+        yield _say(f"Patients were eligible if, by the columns of the file, {join(conditions)}.")
+    else:
+        yield _say("Every patient of the file was eligible.")
+
+
+def _time_zero(reading: Reading) -> Said:
+    zero = reading.result.protocol.time_zero
+    treated = reading.arm_words(Arm.TREATED)
+    cites = _DESIGN_CITES[Design(zero.design)]
+    if zero.design == Design.BASELINE:
+        yield _say("Follow-up began at time zero, when the treatment of each patient was taken as decided.")
+    elif zero.design == Design.LANDMARK:
+        at = join(map(str, zero.landmark))
+        yield _say(
+            f"Follow-up began at a landmark {at} after time zero of the file: arms were formed by whether "
+            f"{treated} had started by then, and patients who had the event or were lost earlier did not take part.",
+            *cites,
+        )
+    elif zero.design == Design.TIME_DEPENDENT:
+        yield _say(
+            f"Follow-up began at time zero, and each patient counted as untreated until {treated} started.", *cites
+        )
+    else:
+        grace = join(map(str, zero.grace_period))
+        yield _say(
+            f"Follow-up began at time zero for both strategies. {capital(treated)} could start within a grace period "
+            f"of {grace}; each patient was cloned into both arms, and a clone was censored when the patient "
+            "departed from its strategy.",
+            *cites,
+        )
+
+
+def _strategies(reading: Reading) -> Said:
+    treated, control = reading.arm_words(Arm.TREATED), reading.arm_words(Arm.CONTROL)
+    zero = reading.result.protocol.time_zero
+    if zero.design == Design.CLONE_CENSOR_WEIGHT:
+        grace = join(map(str, zero.grace_period))
+        yield _say(f"Starting {treated} within {grace} of time zero was compared with {control}.")
+    else:
+        yield _say(f"{capital(treated)} was compared with {control}, as recorded for each patient.")
+
+
+def _outcome_definitions(reading: Reading) -> Said:
+    first, *others = reading.outcomes
+    said = f"The primary outcome was {mid(clean(first))}"
+    if others:
+        said += f", the secondary {plural(len(others), 'outcome')} {join(mid(clean(name)) for name in others)}"
+    yield _say(f"{said}.")
+    yield _say(
+        "Time ran from time zero to the event; patients without the event were censored at the end of follow-up."
+    )
+    if reading.result.cohort.follow_up:
+        yield _say("Median follow-up was computed by the reverse Kaplan\N{EN DASH}Meier method.", "schemper1996")
+
+
+def _estimand(reading: Reading) -> Said:
+    spec = reading.result.protocol.estimand
+    measures = {each.measure for each in reading.result.effects}
+    named = [
+        words
+        for measure, words in (
+            (Measure.SURVIVAL_DIFFERENCE, "the difference in survival"),
+            (Measure.RMST_DIFFERENCE, "the difference in restricted mean survival time"),
+            (Measure.HAZARD_RATIO, "the hazard ratio over the whole follow-up"),
+        )
+        if measure in measures
+    ]
+    if spec is not None and reading.claim(reading.front) == EFFECT and named:
+        horizons = [reading.duration(h) for h in reading.horizons(reading.outcomes[0], Measure.SURVIVAL_DIFFERENCE)]
+        at = f"; horizons were {join(horizons)}" if horizons else ""
+        yield _say(
+            f"The estimand was the effect in {spec.population.describes}, {spec.population}, "
+            f"measured by {join(named)}{at}."
+        )
+        if spec.also:
+            yield _say(f"It was also estimated in {join(f'{each.describes} ({each})' for each in spec.also)}.")
+    elif reading.front[1] == CONDITIONAL and Measure.HAZARD_RATIO in measures:
+        yield _say(
+            "The quantity estimated was a hazard ratio conditional on the covariates; it speaks about no one population."
+        )
+
+
+# --- methods: adjustment --------------------------------------------------------------------------
+
+
+def _adjustment(reading: Reading) -> Said:
+    adjustment = reading.result.adjustment
+    if adjustment.dagitty:
+        yield _say(
+            "The assumptions about causes were drawn as a directed acyclic graph in the notation of DAGitty.", "dagitty"
+        )
+    if adjustment.verdict == "not identified":
+        yield _say(
+            "By the adjustment criterion, no set of measured covariates closes every back-door path: "
+            "no number here is a causal effect.",
+            "shpitser2010",
+        )
+    elif adjustment.verdict == "none needed":
+        yield _say(
+            "By the adjustment criterion, no back-door path is open and nothing needed adjusting.", "shpitser2010"
+        )
+    elif adjustment.nodes:
+        names = join(mid(reading.covariate(name)) for name in adjustment.nodes)
+        yield _say(
+            f"The adjustment set was derived from the graph by the adjustment criterion, without use of the outcome "
+            f"data: {names}.",
+            "shpitser2010",
+        )
+        yield from (_say(each) for each in prose.bullets(adjustment.reasons))
+    if adjustment.second_opinion == "agrees":
+        yield _say("DoWhy, asked independently, found the same set sufficient.", "dowhy")
+    elif adjustment.second_opinion.startswith("disagrees"):
+        yield _say(f"DoWhy, asked independently, {clean(adjustment.second_opinion)}.", "dowhy")
+    if adjustment.tests:
+        count = len(adjustment.tests)
+        yield _say(
+            f"{reading.numbers.count(count)} conditional {'independency' if count == 1 else 'independencies'} that the "
+            "graph implies could be held against the cohort, with P values adjusted by Holm's method."
+        )
+
+
+def _weights(reading: Reading) -> Said:
+    summary, protocol = reading.result.weights, reading.result.protocol
+    if summary is None or reading.result.adjustment.verdict == "none needed":
+        return
+    covariates = join(mid(reading.covariate(name)) for name in summary.covariates)
+    given = f" from {covariates}" if covariates else ""
+    if summary.method == "logistic":
+        yield _say(
+            f"The propensity score, the probability of {reading.arm_words(Arm.TREATED)}, was estimated by logistic "
+            f"regression{given}.",
+            "rosenbaum1983",
+        )
+    elif summary.method == "entropy-balancing":
+        yield _say(
+            f"Weights were found by entropy balancing, which makes the weighted means of the arms equal{given}.",
+            "hainmueller2012",
+        )
+    else:
+        known = WEIGHTING_METHODS.get(summary.method)
+        yield _say(f"Weights: {mid(known.label if known else clean(summary.method))}.")
+    yield from _terms(reading)
+    yield from _scale(summary)
+    spec = protocol.propensity
+    if spec and stabilised(summary.population, spec.stabilise) and summary.method == "logistic":
+        yield _say("They were stabilised by the marginal probability of the patient's own arm.", "cole2008")
+    if spec and spec.truncate:
+        low, high = (f"{reading.numbers.general(100 * share)}%" for share in spec.truncate)
+        yield _say(
+            f"Weights beyond the {low} and {high} quantiles were set to those quantiles "
+            f"({reading.people(summary.truncated)} {plural(summary.truncated, 'weight')} changed).",
+            "cole2008",
+        )
+    if spec and spec.trim:
+        yield _say(
+            f"Patients with a propensity score below {reading.numbers.general(spec.trim)} or above "
+            f"{reading.numbers.general(1 - spec.trim)} were left out ({reading.people(summary.trimmed)}), the score was "
+            "fitted again, and the population is named for it.",
+            "crump2009",
+        )
+
+
+def _terms(reading: Reading) -> Said:
+    """Say how covariates enter the model."""
+    spec = reading.result.protocol.propensity or reading.result.protocol.initiation
+    if spec is None:
+        return
+    if spec.splines:
+        knots = join(
+            f"{mid(reading.covariate(column))} ({reading.numbers.count(count)} knots)"
+            for column, count in spec.splines.items()
+        )
+        yield _say(f"Restricted cubic splines were used for {knots}.", "harrell2015")
+    if spec.log1p:
+        yield _say(
+            f"{capital(join(mid(reading.covariate(name)) for name in spec.log1p))} entered as the logarithm of one "
+            "plus the value."
+        )
+    if spec.interactions:
+        pairs = join(f"{mid(reading.covariate(a))} with {mid(reading.covariate(b))}" for a, b in spec.interactions)
+        yield _say(f"Interactions of {pairs} were included.")
+
+
+def _scale(summary: WeightSummary) -> Said:
+    said = clean(summary.normalisation)
+    if not said:
+        return
+    cites = {Estimand.ATO: ("li2018",), Estimand.ATM: ("li2013",)}
+    about = cites.get(Estimand(summary.population), ()) if summary.population in set(Estimand) else ()
+    if summary.method != "logistic":
+        yield _say(f"{capital(said)}.", *about)
+    elif re.search(r"\be\b", said):
+        yield _say(f"Treated and control patients, with e for the propensity score, were weighted by {said}.", *about)
+    else:
+        yield _say(f"The weights were {said}.", *about)
+
+
+def _initiation(reading: Reading) -> Said:
+    spec, zero = reading.result.protocol.initiation, reading.result.protocol.time_zero
+    if spec is None or zero.design != Design.CLONE_CENSOR_WEIGHT:
+        return
+    names = join(mid(reading.covariate(name)) for name in reading.result.adjustment.nodes)
+    yield _say(
+        "Clones that stayed were weighted by the inverse of the probability of staying, from a model of when treatment "
+        f"starts{f' given {names}' if names else ''}.",
+        "hernan2018",
+    )
+    yield from _terms(reading)
+    if spec.truncate:
+        low, high = (f"{reading.numbers.general(100 * share)}%" for share in spec.truncate)
+        yield _say(f"Weights beyond the {low} and {high} quantiles were set to those quantiles.", "cole2008")
+
+
+def _balance_methods(reading: Reading) -> Said:
+    balance = reading.result.balance
+    if balance is None or not balance.rows:
+        return
+    yield _say(
+        "Balance was judged by standardised mean differences before and after weighting, over one denominator "
+        f"({clean(balance.denominator)}), and not by tests of significance.",
+        "austin2015",
+    )
+
+
+# --- methods: estimation --------------------------------------------------------------------------
+
+
+def _estimators(reading: Reading) -> Said:
+    made = reading.result.effects.estimates
+    measures, analyses = {each.measure for each in made}, {each.analysis for each in made}
+    weighted = Analysis.WEIGHTED in analyses
+    if measures & {Measure.SURVIVAL, Measure.SURVIVAL_DIFFERENCE}:
+        cites = ("kaplan1958", "xie2005") if weighted else ("kaplan1958",)
+        which = "(weighted) " if weighted else ""
+        yield _say(f"Survival was estimated by the {which}Kaplan\N{EN DASH}Meier estimator.", *cites)
+    if Measure.RMST_DIFFERENCE in measures:
+        yield _say("Restricted mean survival time is the area under that curve up to the horizon.", "royston2013")
+    if Measure.HAZARD_RATIO in measures:
+        ties = clean(reading.result.protocol.inference.ties).capitalize()
+        yield _say(
+            f"Hazard ratios come from Cox models with treatment alone, ties handled by {ties}'s method.",
+            "cox1972",
+            f"{ties.lower()}{ {'Efron': '1977', 'Breslow': '1974'}[ties] }",
+        )
+    if Analysis.MULTIVARIABLE in analyses:
+        yield _say(
+            "A multivariable Cox model is shown beside them; its hazard ratio is conditional on the covariates and "
+            "therefore another quantity."
+        )
+    if Analysis.TIME_DEPENDENT in analyses:
+        yield _say("The time-dependent Cox model lets treatment begin during follow-up.")
+    yield _say("The unadjusted comparison is shown beside every adjusted one.")
+
+
+_VARIANCE_CITES = {"influence": ("shu2021",), "bootstrap": ("austin2016",), "jackknife": ("efron1981",)}
+
+
+def _intervals(reading: Reading) -> Said:
+    inference = reading.result.protocol.inference
+    names = list(dict.fromkeys(each.variance for each in reading.result.effects))
+    if not names:
+        return
+    level = reading.numbers.level(inference.level).removesuffix(" CI")
+    cites = [key for name in names for key in _VARIANCE_CITES.get(name, ())]
+    yield _say(f"{level} confidence intervals were made by {join(map(variance_words, names))}.", *cites)
+    if inference.method == "bootstrap" and inference.replicates:
+        replicates = reading.numbers.count(inference.replicates)
+        kind = {"bca": "bias-corrected and accelerated"}.get(str(inference.interval), str(inference.interval))
+        yield _say(f"The bootstrap drew {replicates} resamples of patients and read {kind} intervals off them.")
+        if inference.cluster:
+            yield _say(f"Groups of patients ({clean(inference.cluster)}) were resampled whole.")
+        if inference.stratify:
+            yield _say("Each arm was resampled on its own.")
+
+
+def _missing(reading: Reading) -> Said:
+    cohort, policy = reading.result.cohort, reading.result.protocol.data.missing
+    missing = {name: count for name, count in cohort.missing.items() if count}
+    if missing:
+        said = join(f"{mid(reading.covariate(name))} ({reading.people(count)})" for name, count in missing.items())
+        yield _say(f"Values were missing for {said}.")
+        if policy == "complete-case":
+            yield _say("Patients without a value for a covariate were left out, as the flow chart counts.")
+    elif cohort.missing:
+        yield _say("No covariate value was missing.")
+    elif policy == "refuse":
+        yield _say("The protocol refuses a cohort with a missing covariate value; none was missing.")
+
+
+_DOUBT: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "e-value": ("E-values", ("vanderweele2017",)),
+    "bias factor": ("bounding factors for an unmeasured confounder", ("ding2016",)),
+    "confounder array": ("correction for a confounder of given prevalence and strength", ("lin1998",)),
+    "tipping point": ("tipping points", ("lin1998",)),
+    "probabilistic bias analysis": ("probabilistic bias analysis", ()),
+    "leave one out": ("leaving out each covariate in turn", ()),
+    "simulated confounder": ("a simulated confounder", ()),
+    "marginal sensitivity model": ("the marginal sensitivity model", ()),
+    "rosenbaum bounds": ("Rosenbaum bounds in matched pairs", ("rosenbaum2002",)),
+    "negative control": ("negative controls", ("lipsitch2010",)),
+    "truncation grid": ("other truncations of the weights", ()),
+    "trimming grid": ("trimming on the propensity score", ()),
+    "estimand switch": ("other populations", ()),
+    "landmark grid": ("other landmarks", ()),
+    "grace period grid": ("other grace periods", ()),
+    "early deaths excluded": ("leaving out early events", ()),
+    "informative censoring": ("censoring that depends on prognosis", ()),
+    "loss bounds": ("extreme fates of patients lost to follow-up", ()),
+    "missing not at random": ("values missing not at random", ()),
+    "misclassification": ("misclassified treatment or outcome", ()),
+    "refuter": ("placebo treatments, random covariates and subsets of the data", ("dowhy",)),
+    "specification curve": ("a curve of all reasonable specifications", ("steegen2016",)),
+    "rct benchmark": ("comparison with published trials", ()),
+}
+
+
+def _sensitivity_methods(reading: Reading) -> Said:
+    methods = list(dict.fromkeys(each.method for each in reading.result.sensitivity))
+    if not methods:
+        return
+    known = [_DOUBT.get(name, (clean(name), ())) for name in methods]
+    cites = dict.fromkeys(key for _, keys in known for key in keys)
+    yield _say(
+        f"How much doubt the primary estimate survives was examined by {join(name for name, _ in known)}.", *cites
+    )
+
+
+def _conventions(reading: Reading) -> Said:
+    if reading.result.effects.estimates:
+        yield _say(
+            "Differences are treated minus control and ratios treated over control; a month is 30.4375 days and a year "
+            "365.25; of an event and a censoring at the same time, the event comes first."
+        )
+
+
+def _software(reading: Reading) -> Said:
+    made, protocol = reading.result.provenance, reading.result.protocol
+    if made is None:
+        return
+    packages = join(f"{clean(name)} {clean(version)}" for name, version in made.packages.items())
+    cites = [name for name in made.packages if name in REFERENCES]
+    yield _say(
+        f"Analyses used causal_s4 {clean(made.causal_s4)} in Python {clean(made.python)}"
+        f"{f', with {packages}' if packages else ''}.",
+        *cites,
+    )
+    yield _say(
+        f"The seed was {protocol.seed}; the data file has the SHA-256 checksum {clean(made.data_sha256)[:12]}…, "
+        f"the protocol {clean(made.protocol_sha256)[:12]}…."
+    )
+
+
+_METHODS: tuple[tuple[str, Callable[[Reading], Said]], ...] = (
+    ("Design", _design),
+    ("Eligibility", _eligibility),
+    ("Time zero", _time_zero),
+    ("Treatment strategies", _strategies),
+    ("Outcomes", _outcome_definitions),
+    ("Estimand", _estimand),
+    ("Causal diagram and adjustment set", _adjustment),
+    ("Weights", _weights),
+    ("Weights of the clones", _initiation),
+    ("Balance", _balance_methods),
+    ("Estimation", _estimators),
+    ("Confidence intervals", _intervals),
+    ("Missing data", _missing),
+    ("Sensitivity analyses", _sensitivity_methods),
+    ("Conventions", _conventions),
+    ("Software and reproducibility", _software),
+)
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def _patients(reading: Reading) -> Said:
+    cohort, steps = reading.result.cohort, reading.attrition()
+    arms = (
+        f"{reading.people(cohort.treated)} with {reading.arm_words(Arm.TREATED)} and "
+        f"{reading.people(cohort.control)} with {reading.arm_words(Arm.CONTROL)}"
+    )
+    if steps and steps[0].n != cohort.n:
+        yield _say(f"Of {reading.people(steps[0].n)} patients, {reading.people(cohort.n)} were analysed: {arms}.")
+    else:
+        yield _say(f"{reading.people(cohort.n)} patients were analysed: {arms}.")
+    left = [f"{mid(clean(step.step))} ({reading.people(step.excluded)} excluded)" for step in steps if step.excluded]
+    if left:
+        yield _say(f"Steps of selection: {'; '.join(left)}.")
+    for outcome in reading.outcomes:
+        median = cohort.follow_up.get(outcome)
+        followed = f"; median follow-up was {reading.about(median)}" if median is not None else ""
+        if cohort.events.get(outcome):
+            yield _say(f"{clean(outcome)}: {reading.events(outcome)} patients had the event{followed}.")
+
+
+def _balance_reached(reading: Reading) -> Said:
+    result, write = reading.result, reading.numbers
+    note = prose.balance_note(reading)
+    if note:
+        yield _say(note)
+    if result.weights is not None and result.adjustment.verdict != "none needed":
+        summary = result.weights
+        yield _say(
+            f"After weighting to the {reading.population(summary.population)} the arms were worth "
+            f"{write.number(summary.ess_treated, 0)} and {write.number(summary.ess_control, 0)} patients."
+        )
+        if summary.c_statistic is not None and summary.c_statistic_weighted is not None:
+            yield _say(
+                f"The c-statistic of the propensity score was {write.number(summary.c_statistic, 2)} before and "
+                f"{write.number(summary.c_statistic_weighted, 2)} after weighting (0.5: no difference left)."
+            )
+    if result.positivity is not None:
+        yield from (_say(each) for each in prose.bullets(result.positivity.sentences))
+
+
+def _outcomes(reading: Reading) -> tuple[Passage, ...]:
+    made = [
+        Passage(heading=clean(outcome), sentences=tuple(_effects(reading, outcome)))
+        for outcome in reading.outcomes
+        if any(each.outcome == outcome for each in reading.result.effects)
+    ]
+    return tuple(passage for passage in made if passage.sentences)
+
+
+def _effects(reading: Reading, outcome: str) -> Said:
+    pairs = list(dict.fromkeys((reading.naive, reading.front)))
+    for pair in pairs:
+        side = reading.side(pair, outcome)
+        adjusted = pair != reading.naive
+        opening = f"Under the stated assumptions, among {side.population}" if adjusted else "Without adjustment"
+        said = prose.absolute(reading, outcome, side, opening)
+        if said:
+            yield _say(said)
+        if side.rmst_treated and side.rmst_control and side.rmst_difference:
+            unit = reading.unit(side.rmst_difference)
+            yield _say(
+                f"Mean survival time over {reading.horizon(side.rmst_difference)} was {reading.value(side.rmst_treated)} "
+                f"and {reading.value(side.rmst_control)} {unit}, a difference of "
+                f"{reading.with_interval(side.rmst_difference, unit=True)}."
+            )
+        if side.hazard_ratio:
+            tested = (
+                "" if side.test is None else f"; test of no difference, {reading.numbers.p_value(side.test.p_value)}"
+            )
+            how = prose.how(pair[0]) if adjusted else "unadjusted"
+            yield _say(f"The hazard ratio {how} was {reading.with_interval(side.hazard_ratio)}{tested}.")
+    yield from _beside(reading, outcome, pairs)
+
+
+def _beside(reading: Reading, outcome: str, pairs: list[tuple[str, str]]) -> Said:
+    """Say what the other analyses gave, and what was published."""
+    others = [
+        f"{reading.with_interval(each)} ({mid(reading.analysis(pair))})"
+        for pair in reading.analyses(outcome)
+        if pair not in pairs and (each := reading.find(pair, outcome, Measure.HAZARD_RATIO)) and each.value is not None
+    ]
+    if others:
+        yield _say(f"Other hazard ratios were {join(others)}.")
+    for check in reading.result.hazards:
+        if (check.analysis, check.population) == reading.front and check.outcome == outcome:
+            yield _say(
+                f"The log hazard ratio changed by {reading.numbers.number(check.slope, 2, signed=True)} per unit of log "
+                f"time ({reading.numbers.p_value(check.p_value)}); hazard ratios by period are in the tables."
+            )
+    published = [
+        f"{clean(each.name)} {reading.numbers.hazard_ratio(each.value, each.lower, each.upper, each.level)}"
+        for each in reading.result.benchmarks
+        if each.outcome == outcome and each.measure == Measure.HAZARD_RATIO
+    ]
+    if published:
+        yield _say(f"Published hazard {plural(len(published), 'ratio')}: {'; '.join(published)}.")
+
+
+def _sensitivity_results(reading: Reading) -> Said:
+    said = (
+        _DOUBT_SENTENCES[each.method](reading, each)
+        for each in reading.result.sensitivity
+        if each.method in _DOUBT_SENTENCES
+    )
+    yield from (_say(text) for text in dict.fromkeys(said) if text)
+
+
+def _e_value(reading: Reading, result: SensitivityResult) -> str:
+    if str(result.target.get("measure")) not in (Measure.HAZARD_RATIO, ""):
+        return ""
+    return prose.sensitivity_sentence(reading, result)
+
+
+def _left_out(reading: Reading, result: SensitivityResult) -> str:
+    said = result.parameters.get("sentence")
+    return clean(said) if isinstance(said, str) else ""
+
+
+def _specifications(reading: Reading, result: SensitivityResult) -> str:
+    write, admissible = reading.numbers, result.parameters.get("admissible")
+    if result.value is None or result.lower is None or result.upper is None or not admissible:
+        return ""
+    return (
+        f"Over {write.count(int(admissible))} admissible {plural(int(admissible), 'specification')} the {clean(result.unit)} "
+        f"ranged from {write.ratio(result.lower)} to {write.ratio(result.upper)}, with a median of {write.ratio(result.value)}."
+    )
+
+
+def _benchmark(reading: Reading, result: SensitivityResult) -> str:
+    name = result.parameters.get("benchmark")
+    if result.value is None or not name:
+        return ""
+    return (
+        f"The adjusted estimate lay {reading.numbers.number(abs(result.value), 2)} standard errors of their difference "
+        f"from that of {clean(str(name))}."
+    )
+
+
+_DOUBT_SENTENCES: Mapping[str, Callable[[Reading, SensitivityResult], str]] = {
+    "e-value": _e_value,
+    "leave one out": _left_out,
+    "specification curve": _specifications,
+    "rct benchmark": _benchmark,
+}
+
+
+def _cautions(reading: Reading) -> Said:
+    for severity, group in prose.findings(reading):
+        if severity != "note":
+            yield from (_say(text) for each in group for text in prose.bullets([each.message]))
+
+
+_RESULTS: tuple[tuple[str, Callable[[Reading], Said]], ...] = (
+    ("Patients", _patients),
+    ("Balance and overlap", _balance_reached),
+    ("Sensitivity analyses", _sensitivity_results),
+    ("Findings that a reader has to know", _cautions),
+)
+
+
+# --- written down ---------------------------------------------------------------------------------
+
+
+def markdown(text: Draft) -> str:
+    """Return the draft as Markdown: CommonMark, with the sources as a numbered list."""
+    numbers = text.numbers
+
+    def sentence(each: Sentence) -> str:
+        cited = ",".join(str(numbers[key]) for key in each.cites)
+        return _markdown(each.text) + (f" \\[{cited}\\]" if cited else "")
+
+    lines = [f"# {_markdown(text.title)}", ""]
+    for heading, passages in text.parts:
+        lines += [f"## {heading}", ""]
+        for passage in passages:
+            said = " ".join(sentence(each) for each in passage.sentences)
+            lines += [f"**{_markdown(passage.heading)}.** {said}", ""]
+    if numbers:
+        lines += ["## References", ""]
+        lines += [f"{number}. {_markdown(REFERENCES[key])}" for key, number in numbers.items()]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>#|&~$!])", r"\\\1", clean(text))
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "\N{MINUS SIGN}": r"\ensuremath{-}",
+    "\N{EN DASH}": "--",
+    "\N{MIDDLE DOT}": r"\textperiodcentered{}",
+    "\N{THIN SPACE}": r"\,",
+    "\N{NO-BREAK SPACE}": "~",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+    "\N{GREATER-THAN OR EQUAL TO}": r"\ensuremath{\geq}",
+    "\N{LESS-THAN OR EQUAL TO}": r"\ensuremath{\leq}",
+}
+
+
+def latex(text: Draft) -> str:
+    """Return the draft as a LaTeX document; pdfLaTeX reads it, LuaLaTeX where labels are in another script."""
+    lines = [
+        r"\documentclass[11pt]{article}",
+        r"\usepackage[T1]{fontenc}",
+        r"\usepackage[utf8]{inputenc}",
+        rf"\title{{{_tex(text.title)}}}",
+        r"\date{}",
+        r"\begin{document}",
+        r"\maketitle",
+    ]
+
+    def sentence(each: Sentence) -> str:
+        cited = ",".join(each.cites)
+        return _tex(each.text) + (rf"~\cite{{{cited}}}" if cited else "")
+
+    for heading, passages in text.parts:
+        lines += ["", rf"\section*{{{heading}}}"]
+        for passage in passages:
+            said = "\n".join(sentence(each) for each in passage.sentences)
+            lines += ["", rf"\paragraph{{{_tex(passage.heading)}.}}", said]
+    if text.numbers:
+        lines += ["", r"\begin{thebibliography}{99}"]
+        lines += [rf"\bibitem{{{key}}} {_tex(REFERENCES[key])}" for key in text.numbers]
+        lines += [r"\end{thebibliography}"]
+    return "\n".join([*lines, r"\end{document}", ""])
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(letter, letter) for letter in clean(text))
