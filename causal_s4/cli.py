@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +28,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except CausalS4Error as error:
-            if ctx.params.get("debug"):
-                raise
+            _trace(ctx)
             _complain(str(error))
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
@@ -42,13 +42,18 @@ class _Group(click.Group):
         except BrokenPipeError:
             ctx.exit(0)
         except Exception as error:
-            if ctx.params.get("debug"):
-                raise
+            _trace(ctx)
             _complain(
                 f"this should not have happened: {type(error).__name__} in {_place(error)}. Run again with --debug before the "
                 "command to see where, and report it"
             )
             ctx.exit(1)
+
+
+def _trace(ctx: click.Context) -> None:
+    """Show where an error came from, if that was asked for."""
+    if ctx.params.get("debug"):
+        traceback.print_exc()
 
 
 def _place(error: BaseException) -> str:

@@ -165,7 +165,7 @@ class _Column:
         missing = column.isna().to_numpy()
         if isinstance(column.dtype, pd.CategoricalDtype):
             known: tuple[Any, ...] = tuple(column.cat.categories)
-            values: Floats = column.cat.codes.to_numpy(dtype=np.float64)
+            values = np.array(column.cat.codes, dtype=np.float64)
         else:
             numbers = column.to_numpy(dtype=float, na_value=np.nan)
             known = tuple(np.unique(numbers[~missing]).tolist())

@@ -18,6 +18,7 @@ from causal_s4.cohort import Cohort, select
 from causal_s4.errors import CausalS4Error, InputError, Problem, ProtocolError, UsageError
 from causal_s4.estimation import Comparison
 from causal_s4.inference.influence import standard_errors
+from causal_s4.missing_data import impute
 from causal_s4.propensity.models import covariate_matrix
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.methods import stabilised
@@ -34,6 +35,7 @@ from causal_s4.sensitivity.e_value import evalue
 from causal_s4.sensitivity.leave_one_out import leave_one_out
 from causal_s4.sensitivity.misclassification import misclassification
 from causal_s4.sensitivity.negative_control import early_events, negative_outcomes
+from causal_s4.sensitivity.not_at_random import SHIFTS, missing_not_at_random
 from causal_s4.sensitivity.pair_matching import CALIPER, matched_bounds
 from causal_s4.sensitivity.probabilistic import (
     STAGE4_PRIORS,
@@ -95,10 +97,13 @@ class Probe:
     benchmarks : tuple of Benchmark
     completed : tuple of Cohort
         One, or several if values were imputed.
+    incomplete : Cohort or None
+        Before values were imputed.
     """
 
     question: Question
     completed: tuple[Cohort, ...]
+    incomplete: Cohort | None
     protocol: Protocol
     estimates: tuple[EffectEstimate, ...]
     benchmarks: tuple[Benchmark, ...]
@@ -120,6 +125,7 @@ def probe(
     answers: Sequence[StudyAnswer],
     protocol: Protocol,
     benchmarks: Sequence[Benchmark] = (),
+    incomplete: Cohort | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[SensitivityResult, ...]:
     """Put the primary weighted estimate of the primary outcome in doubt.
@@ -137,6 +143,8 @@ def probe(
         Its ``[sensitivity]`` blocks are the analyses made, with their options; without any, all that apply.
     benchmarks : sequence of Benchmark
         Published estimates.
+    incomplete : Cohort, optional
+        The patients before values were imputed.
     progress : callable, optional
         Told the name of each analysis as it begins.
 
@@ -156,6 +164,7 @@ def probe(
     begun = Probe(
         question=ask(completed, weights, protocol, _horizon(answers[0].estimates)),
         completed=tuple(completed),
+        incomplete=incomplete,
         protocol=protocol,
         estimates=tuple(estimate for each in answers for estimate in each.estimates),
         benchmarks=tuple(benchmarks),
@@ -168,8 +177,16 @@ def probe(
         if reason:
             continue
         tell(name)
-        found += _run(name, begun, options)
+        found += [_on_first(each, name, len(completed)) for each in _run(name, begun, options)]
     return tuple(found)
+
+
+def _on_first(result: SensitivityResult, name: str, sets: int) -> SensitivityResult:
+    """Say which results come from one of several completed data sets."""
+    if sets == 1 or name in _POOLED:
+        return result
+    remark = f"made on the first of {sets} completed data sets; the estimate it is held against is pooled over all"
+    return replace(result, assumptions=(*result.assumptions, remark))
 
 
 def method_of(block: str) -> str:
@@ -544,6 +561,26 @@ def _informative(
     yield follow_up.informative_censoring(begun.question, multipliers=multipliers, imputations=imputations)
 
 
+def _not_at_random(begun: Probe, *, shifts: Sequence[float] = SHIFTS, imputations: int = 5) -> Results:
+    question, cohort = begun.question, begun.incomplete
+    if cohort is None:
+        return
+
+    def again(shift: Mapping[str, float]) -> tuple[Cohort, ...]:
+        recipe = question.recipe
+        return impute(
+            cohort,
+            imputations=imputations,
+            seed=question.seed,
+            log1p=recipe.log1p,
+            interactions=recipe.interactions,
+            shift=shift,
+        )
+
+    lacking = [str(name) for name in cohort.covariates.columns if cohort.covariates[name].isna().any()]
+    yield missing_not_at_random(question, again, lacking, shifts=shifts)
+
+
 def _losses(begun: Probe) -> Results:
     yield follow_up.loss_bounds(begun.question)
 
@@ -591,7 +628,15 @@ def _specifications(
         methods=methods,
         truncations=TRUNCATIONS if truncations is None else (None, *truncations),
         trims=(None, *trims),
+        complete_cases=_complete_cases(begun),
     )
+
+
+def _complete_cases(begun: Probe) -> Cohort | None:
+    if begun.incomplete is None or len(begun.completed) == 1:
+        return None
+    gaps = begun.incomplete.covariates.isna().any(axis=1).to_numpy()
+    return begun.completed[0].take(~gaps)
 
 
 def _trials(begun: Probe) -> Results:
@@ -623,6 +668,10 @@ def _needs_trimming(begun: Probe) -> str:
     if not begun.question.covariates or not weighting_grids.can_trim(begun.question.recipe):
         return "these weights do not come from a propensity score that patients could be left out by"
     return ""
+
+
+def _needs_imputation(begun: Probe) -> str:
+    return "" if len(begun.completed) > 1 else 'no value was imputed; [data] missing = "impute" would do so'
 
 
 def _needs_benchmarks(begun: Probe) -> str:
@@ -788,6 +837,11 @@ ANALYSES: Mapping[str, AnalysisKind] = {
         missing=_needs_losses,
     ),
     "loss-bounds": AnalysisKind(run=_losses, missing=_needs_losses),
+    "missing-not-at-random": AnalysisKind(
+        run=_not_at_random,
+        options={"shifts": _several(_number(-10, 10)), "imputations": _whole(2, 1000)},
+        missing=_needs_imputation,
+    ),
     "misclassification": AnalysisKind(
         run=_misclassified,
         options={
@@ -820,6 +874,18 @@ ANALYSES: Mapping[str, AnalysisKind] = {
     "rct-benchmark": AnalysisKind(run=_trials, missing=_needs_benchmarks),
 }
 """Every analysis of a baseline design, by the name of its block."""
+
+
+_POOLED = (
+    "e-value",
+    "bias-factor",
+    "confounder-array",
+    "tipping-point",
+    "probabilistic-bias-analysis",
+    "missing-not-at-random",
+    "rct-benchmark",
+)
+"""Analyses that use the pooled estimate, or all completed data sets."""
 
 
 def plan(protocol: Protocol) -> dict[str, dict[str, Any]]:

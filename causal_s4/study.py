@@ -118,7 +118,9 @@ def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress
     benchmarks = benchmarks_of(protocol)
 
     tell("Putting the answer in doubt")
-    sensitivity = probe(completed, [each[0].weights for each in weighting], answers, protocol, benchmarks)
+    sensitivity = probe(
+        completed, [each[0].weights for each in weighting], answers, protocol, benchmarks, incomplete=population
+    )
 
     findings = (
         *of_graph,

@@ -85,7 +85,8 @@ def test_e_values_prefer_the_risk_of_the_event_and_agree_with_the_effects(everyt
     by_measure = {each.target["measure"]: each for each in of(everything, "e-value")}
     assert by_measure["risk ratio"].parameters["preferred"]
     survival = {
-        arm: everything.effects.one(analysis="weighted", measure="survival", arm=arm).value for arm in ("treated", "control")
+        arm: everything.effects.one(analysis="weighted", measure="survival", arm=arm).value
+        for arm in ("treated", "control")
     }
     # the definition: B + sqrt(B (B - 1)) of the ratio of risks
     ratio = (1 - survival["treated"]) / (1 - survival["control"])

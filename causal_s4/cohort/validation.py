@@ -238,7 +238,11 @@ def _complete_cases(table: Inspection, columns: Mapping[str, ReadColumn], missin
         for name, mask in short.items():
             found = f"{int(mask.sum()):,} of {counted(len(table), 'patient')} have no value"
             table.notice(
-                "imputed", "note", f"{name}: {found}; it is imputed, several times over.", column=name, missing=int(mask.sum())
+                "imputed",
+                "note",
+                f"{name}: {found}; it is imputed, several times over.",
+                column=name,
+                missing=int(mask.sum()),
             )
         return keep
     for mask in short.values():

@@ -255,7 +255,7 @@ def _weighted(
     # treatment at time zero is seen as treatment in the middle of the first half day
     when = np.maximum(course.treated, _HALF_DAY / 2 * day)
     observed = when[course.treated_within]
-    levels = _levels(observed, course, grid, _HALF_DAY * day)
+    levels = _levels(observed, course, grid, _HALF_DAY * day, timing_density)
     rule = fixed_timing(timing, course.grace, natural_until, timing_density, observed, levels)
     until = np.where(course.treated_within, when, course.untreated_until)
     rate = fit_rate("start of treatment", cohort, until, course.treated_within, levels, terms)
@@ -289,12 +289,14 @@ def _weighted(
     return rows.take(carried), weights
 
 
-def _levels(observed: Floats, course: Course, grid: float, half_day: float) -> Floats:
-    """Return the edges of the levels of time; treatment at time zero, if common, has one of its own."""
-    at_zero = observed <= half_day
-    later = observed[~at_zero] if int(at_zero.sum()) >= _OWN_LEVEL else observed
-    edges = time_levels(later, course.grace, grid) if later.size else np.empty(0)
-    return edges if later.size == observed.size else np.unique(np.concatenate([[half_day], edges]))
+def _levels(observed: Floats, course: Course, grid: float, half_day: float, density: Density | None) -> Floats:
+    """Return the edges of the levels of time.
+
+    Treatment at time zero, if common, has a level of its own; where a given density jumps the rate may jump too.
+    """
+    crowd = int((observed <= half_day).sum()) >= _OWN_LEVEL
+    further = [*([half_day] if crowd else []), *(density[0] if density is not None else [])]
+    return time_levels(observed, course.grace, grid, further, half_day if crowd else 0.0)
 
 
 def _loss_rates(cohort: Cohort, course: Course, terms: Terms, grid: float) -> tuple[FittedRate, FittedRate]:

@@ -7,7 +7,7 @@ forward; no later value can enter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from causal_s4.results import EstimatingPart, Finding, Floats, Ints
 
 Mask = NDArray[np.bool_]
 
-_EVENTS_A_LEVEL = 20
+_EVENTS_A_LEVEL, _FEWEST_EVENTS = 20, 10
 _MOST_LEVELS = 8
 _MUCH_UNKNOWN = 0.2
 
@@ -301,7 +301,9 @@ def _unknown(cohort: Cohort, rows: PersonRows, frame: pd.DataFrame, terms: Terms
             )
 
 
-def time_levels(times: Floats, end: float, grid: float) -> Floats:
+def time_levels(
+    times: Floats, end: float, grid: float, further: Sequence[float] = (), since: float = 0.0
+) -> Floats:
     """Return inner edges of levels of time: about equally many events in each, edges on a grid.
 
     Parameters
@@ -312,12 +314,20 @@ def time_levels(times: Floats, end: float, grid: float) -> Floats:
         The last edge, not returned.
     grid : float
         Edges are multiples of it.
+    further : sequence of float
+        Edges that should be among them, off the grid too.
+    since : float
+        Events up to then, which have a level of their own, have no part in where the others end.
     """
-    levels = int(np.clip(len(times) // _EVENTS_A_LEVEL, 1, _MOST_LEVELS))
-    wanted = np.quantile(times, np.arange(1, levels) / levels) if levels > 1 else np.empty(0)
-    edges = np.unique(np.round(wanted / grid) * grid)
-    edges = edges[(edges > 0) & (edges < end * (1 - 1e-9))]
-    # a level without an event would have a rate of zero: it joins the one after it
-    counts = np.bincount(np.searchsorted(edges, times, side="left"), minlength=edges.size + 1)
-    edges = edges[counts[:-1] > 0]
-    return edges[:-1] if edges.size and not (times > edges[-1]).any() else edges
+    later = times[times > since]
+    levels = int(np.clip(later.size // _EVENTS_A_LEVEL, 1, _MOST_LEVELS))
+    wanted = np.quantile(later, np.arange(1, levels) / levels) if levels > 1 else np.empty(0)
+    edges: list[float] = []
+    before = 0
+    for edge in np.unique(np.concatenate([np.round(wanted / grid) * grid, np.asarray(further, dtype=float)])):
+        until = int((times <= edge).sum())
+        # a level with few events would have a wild rate: it joins the next one
+        if 0 < edge < end * (1 - 1e-9) and min(until - before, times.size - until) >= _FEWEST_EVENTS:
+            edges.append(float(edge))
+            before = until
+    return np.array(edges)

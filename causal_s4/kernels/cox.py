@@ -8,17 +8,14 @@ share their mean weight. Score residuals: Lin & Wei 1989, 10.1080/01621459.1989.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from causal_s4.kernels.risk_sets import Floats, Ints, RiskSets
 
-if TYPE_CHECKING:
-    from causal_s4.kernels.cox_sweeps import SweptLikelihood
-
 COMPILED_FROM = 20_000
 """Rows from which the sums are made by compiled loops: the same arithmetic, which takes a moment to load."""
+_THINNED_FROM = 200_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class CoxFit:
     @property
     def gradient(self) -> Floats:
         """Return d coefficient / d weight of each row, shape (rows, p)."""
-        return np.asarray(np.linalg.solve(self.information, self.score_gradient.T).T)
+        return np.asarray(self.score_gradient @ np.linalg.inv(self.information))
 
 
 def fit_cox(
@@ -92,9 +89,10 @@ def fit_cox(
     max_iterations : int
         Zero evaluates the score at ``start``.
     """
-    centred = covariates - np.average(covariates, axis=0, weights=weight)
-    model = _Likelihood(sets, centred, weight, efron)
-    beta = np.zeros(centred.shape[1]) if start is None else np.array(start, dtype=float)
+    model = _likelihood_of(sets, covariates, weight, efron)
+    if start is None:
+        start = _near(sets, covariates, weight, efron) if len(weight) >= _THINNED_FROM else np.zeros(covariates.shape[1])
+    beta = np.array(start, dtype=float)
     state = model.at(beta)
     converged = max_iterations == 0
     for _ in range(max_iterations):
@@ -116,6 +114,17 @@ def fit_cox(
     return CoxFit(beta, state.information, gradient, converged)
 
 
+def _near(sets: RiskSets, covariates: Floats, weight: Floats, efron: bool) -> Floats:
+    """Start from every twentieth row: two steps over all rows are saved, and nothing else changes."""
+    dead = np.zeros(len(weight), dtype=bool)
+    dead[sets.dead] = True
+    every = slice(None, None, 20)
+    start = sets.first[every].astype(float) if sets.delayed else None
+    thinned = RiskSets.of(start, sets.last[every].astype(float), dead[every])
+    fit = fit_cox(thinned, covariates[every], weight[every], efron=efron)
+    return fit.coefficient if fit.converged else np.zeros(covariates.shape[1])
+
+
 @dataclass(frozen=True)
 class _State:
     log_likelihood: float
@@ -127,15 +136,10 @@ class _Likelihood:
     """The weighted partial likelihood of one set of rows."""
 
     def __init__(self, sets: RiskSets, covariates: Floats, weight: Floats, efron: bool) -> None:
-        self.sets, self.z, self.w = sets, covariates, weight
+        self.sets, self.z, self.w = sets, covariates - weight @ covariates / weight.sum(), weight
         self.ties = _Ties.of(sets.events((weight > 0).astype(float)), sets.events(weight), efron)
-        self.observed = (weight[sets.dead, None] * covariates[sets.dead]).sum(axis=0)
+        self.observed = weight[sets.dead] @ self.z[sets.dead]
         self.tied = bool(self.ties.share.any())
-        self.compiled: SweptLikelihood | None = None
-        if len(weight) >= COMPILED_FROM:
-            from causal_s4.kernels.cox_sweeps import SweptLikelihood
-
-            self.compiled = SweptLikelihood(sets, covariates, weight, efron)
 
     def _sums(self, values: Floats) -> Floats:
         """Risk-set sum at every step, less the share of the dead who have left."""
@@ -146,8 +150,6 @@ class _Likelihood:
 
     def at(self, beta: Floats) -> _State:
         """Return log-likelihood, score and information."""
-        if self.compiled is not None:
-            return _State(*self.compiled.at(beta))
         # a step that went too far overflows; its likelihood is then no number, and the step is halved
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             eta = self.z @ beta
@@ -168,7 +170,7 @@ class _Likelihood:
 
         One that rises for ever, or that is flat, looks settled too once its slope drowns in rounding.
         """
-        natural = self.ties.weight.sum() * np.average(self.z**2, axis=0, weights=self.w)
+        natural = self.ties.weight.sum() * np.einsum("i,ij,ij->j", self.w, self.z, self.z) / self.w.sum()
         if not (np.isfinite(information).all() and (natural > 0).all()):
             return False
         scale = 1 / np.sqrt(natural)
@@ -186,8 +188,6 @@ class _Likelihood:
 
     def score_gradient(self, beta: Floats) -> Floats:
         """Return d score / d weight of each row, shape (rows, p)."""
-        if self.compiled is not None:
-            return self.compiled.score_gradient(beta)
         relative = np.exp(self.z @ beta)
         risk = self.w * relative
         s0 = self._sums(risk)
@@ -202,3 +202,52 @@ class _Likelihood:
             column[self.sets.dead] += self.z[self.sets.dead, j] - mean_of_dead[self.sets.when]
             gradient[:, j] = column
         return gradient
+
+
+class _TwoGroups(_Likelihood):
+    """The likelihood of one covariate with two values: what is at risk is summed once for each value."""
+
+    def __init__(self, sets: RiskSets, covariates: Floats, weight: Floats, efron: bool) -> None:
+        super().__init__(sets, covariates, weight, efron)
+        column = self.z[:, 0]
+        self.values = np.array([column.min(), column.max()])
+        high = self._sums(weight * (column == self.values[1]))
+        self.at_risk = np.array([self._sums(weight) - high, high])
+
+    def at(self, beta: Floats) -> _State:
+        """Return log-likelihood, score and information."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            risk = np.exp(self.values * beta[0])[:, None] * self.at_risk
+            total = risk.sum(axis=0)
+            mean = self.values @ risk / total
+            variance = self.values**2 @ risk / total - mean**2
+            log_likelihood = float(self.observed @ beta - self.ties.weight @ np.log(total))
+        score = self.observed - self.ties.weight @ mean
+        return _State(log_likelihood, score, np.array([[self.ties.weight @ variance]]))
+
+
+class _Compiled(_Likelihood):
+    """The likelihood of many rows, summed by compiled loops."""
+
+    def __init__(self, sets: RiskSets, covariates: Floats, weight: Floats, efron: bool) -> None:
+        from causal_s4.kernels.cox_sweeps import SweptLikelihood
+
+        self.swept = SweptLikelihood(sets, covariates, weight @ covariates / weight.sum(), weight, efron)
+        self.z, self.w = self.swept.z, self.swept.w
+        self.ties = _Ties.of(sets.events((weight > 0).astype(float)), sets.events(weight), efron)
+
+    def at(self, beta: Floats) -> _State:
+        """Return log-likelihood, score and information."""
+        return _State(*self.swept.at(beta))
+
+    def score_gradient(self, beta: Floats) -> Floats:
+        """Return d score / d weight of each row, shape (rows, p)."""
+        return self.swept.score_gradient(beta)
+
+
+def _likelihood_of(sets: RiskSets, covariates: Floats, weight: Floats, efron: bool) -> _Likelihood:
+    """Choose the quickest of three ways to the same sums."""
+    first = covariates[:, 0]
+    if covariates.shape[1] == 1 and ((first == first.min()) | (first == first.max())).all():
+        return _TwoGroups(sets, covariates, weight, efron)
+    return (_Compiled if len(weight) >= COMPILED_FROM else _Likelihood)(sets, covariates, weight, efron)

@@ -16,18 +16,19 @@ def merge_close(times: Floats, tolerance: float = 1e-9) -> Floats:
 
     0.1 + 0.2 and 0.3 are one event time; left apart they would make two risk sets.
     """
-    order = np.sort(times)
-    if order.size < 2:
+    ordered = np.sort(times)
+    if ordered.size < 2:
         return times
-    gap = np.diff(order)
-    scale = np.maximum(np.abs(order[1:]), np.abs(order[:-1]))
+    gap = np.diff(ordered)
+    scale = np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1]))
     joined = (gap > 0) & (gap <= tolerance * scale)
     if not joined.any():
         return times
     # each run of close values is represented by its smallest
-    start = np.concatenate([[True], ~((gap == 0) | joined)])
-    representative = order[start][np.cumsum(start) - 1]
-    return np.asarray(representative[np.searchsorted(order, times)])
+    begins = np.concatenate([[True], ~((gap == 0) | joined)])
+    merged = np.empty_like(times)
+    merged[np.argsort(times)] = ordered[begins][np.cumsum(begins) - 1]
+    return merged
 
 
 def _places(times: Floats, values: Floats) -> Ints:

@@ -459,9 +459,7 @@ SENSITIVITY_ANALYSES = (
 
 # --- what is declared but not there yet ---------------------------------------------------------
 
-NOT_AVAILABLE_YET: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {}
-)
+NOT_AVAILABLE_YET: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 """Key path to the values that a study file may not use yet, each with what to do instead.
 
 An entry goes when what it names is built; nothing else refuses it.

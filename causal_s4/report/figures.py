@@ -102,24 +102,25 @@ class Drawing:
         return self._made[width]
 
     def _save(self, width: float) -> str:
-        with _style():
+        with figure_style():
             buffer = io.StringIO()
             self.draw(width).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
         return _describe(buffer.getvalue(), self.title, self.description)
 
     def png(self, width: float = DOUBLE_COLUMN) -> bytes:
         """Return the figure as the bytes of a PNG file at 300 dots an inch."""
-        with _style():
+        with figure_style():
             buffer = io.BytesIO()
             self.draw(width).savefig(buffer, format="png", metadata={"Software": None})
         return buffer.getvalue()
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def figure_style(more: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Draw in the style of the report, whatever the reader's own settings are."""
     import matplotlib
 
-    with matplotlib.rc_context(cast(Any, _STYLE)), warnings.catch_warnings():
+    with matplotlib.rc_context(cast(Any, {**_STYLE, **(more or {})})), warnings.catch_warnings():
         # A label in a script the bundled font lacks is drawn by the reader's own font in the SVG.
         warnings.filterwarnings("ignore", message=r"Glyph \d+")
         yield
@@ -139,7 +140,8 @@ def _describe(svg: str, title: str, description: str) -> str:
     return re.sub(r"(<svg [^>]*>\s*)", lambda m: m.group(1) + said, svg, count=1)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches that no window shows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -210,7 +212,7 @@ def curves(reading: Reading, outcome: str, *, width: float = DOUBLE_COLUMN) -> F
     legend, table, plot, left, right, between = 0.6 if narrow else 0.5, 1.5, 1.95, 0.56, 0.2, 0.36
     rows, columns = (len(panels), 1) if narrow else (1, len(panels))
     height = legend + rows * (plot + table + 0.15)
-    figure = _figure(width, height)
+    figure = new_figure(width, height)
     each = (width - left - right - between * (columns - 1)) / columns
     naive = dict(panels).get(reading.naive, {})
     for index, (pair, by_arm) in enumerate(panels):
@@ -380,7 +382,7 @@ def love(reading: Reading, *, width: float = DOUBLE_COLUMN) -> Figure:
     """Draw the absolute standardised mean differences before and after weighting, the largest on top."""
     rows = _love_rows(reading)
     narrow = _narrow(width)
-    figure = _figure(width, 0.92 + 0.205 * len(rows))
+    figure = new_figure(width, 0.92 + 0.205 * len(rows))
     label = 1.45 if narrow else 2.1
     axes = _axes(figure, label, 0.5, 0.18, 0.42)
     before, after = (np.array([abs(getattr(row, name)) for row in rows]) for name in ("smd_before", "smd_after"))
@@ -450,7 +452,7 @@ def overlap(reading: Reading, *, width: float = DOUBLE_COLUMN) -> Figure:
     histogram = summary.histogram if summary else None
     if histogram is None:
         raise UsageError("this result holds no propensity scores to draw")
-    figure = _figure(width, 2.9 if _narrow(width) else 3.1)
+    figure = new_figure(width, 2.9 if _narrow(width) else 3.1)
     axes = _axes(figure, 0.62, 0.5, 0.14, 0.5 if not _narrow(width) else 0.8)
     edges = np.array(histogram.edges)
     for arm, sign, observed, weighted in (
@@ -506,7 +508,7 @@ def weights(reading: Reading, *, width: float = DOUBLE_COLUMN) -> Figure:
         (summary, arm) for summary in reading.weights for arm in (Arm.TREATED, Arm.CONTROL) if arm in summary.quantiles
     ]
     narrow = _narrow(width)
-    figure = _figure(width, 0.62 + (0.36 if narrow else 0.25) * len(rows) + 0.08 * len(rows) / 2)
+    figure = new_figure(width, 0.62 + (0.36 if narrow else 0.25) * len(rows) + 0.08 * len(rows) / 2)
     axes = _axes(figure, 0.12 if narrow else 2.55, 0.45, 0.12 if narrow else 1.35, 0.24)
     y, positions = 0.0, []
     for index, (summary, arm) in enumerate(rows):
@@ -629,7 +631,7 @@ def _forest(rows: Sequence[LadderRow], scale: _Scale, width: float) -> Figure:
     narrow = _narrow(width)
     step = 0.44 if narrow else 0.36
     top, bottom = 0.08 if narrow else 0.34, 0.72
-    figure = _figure(width, top + bottom + step * len(rows))
+    figure = new_figure(width, top + bottom + step * len(rows))
     left, right = (0.1, 0.1) if narrow else (2.72, 1.42)
     axes = _axes(figure, left, bottom, right, top)
     low, high = _range(rows, scale)

@@ -232,10 +232,10 @@ def _adjustment(reading: Reading) -> Said:
     elif adjustment.second_opinion.startswith("disagrees"):
         yield _say(f"DoWhy, asked independently, {clean(adjustment.second_opinion)}.", "dowhy")
     if adjustment.tests:
-        count = len(adjustment.tests)
         yield _say(
-            f"{reading.numbers.count(count)} conditional {'independency' if count == 1 else 'independencies'} that the "
-            "graph implies could be held against the cohort, with P values adjusted by Holm's method."
+            "Of the conditional independencies that the graph implies, "
+            f"{reading.numbers.count(len(adjustment.tests))} could be held against the cohort, with P values adjusted by "
+            "Holm's method."
         )
 
 
@@ -337,7 +337,7 @@ def _balance_methods(reading: Reading) -> Said:
         return
     yield _say(
         "Balance was judged by standardised mean differences before and after weighting, over one denominator "
-        f"({clean(balance.denominator)}), and not by tests of significance.",
+        f"({clean(balance.denominator)}); no P values were computed for it.",
         "austin2015",
     )
 
@@ -350,7 +350,7 @@ def _estimators(reading: Reading) -> Said:
     measures, analyses = {each.measure for each in made}, {each.analysis for each in made}
     weighted = Analysis.WEIGHTED in analyses
     if measures & {Measure.SURVIVAL, Measure.SURVIVAL_DIFFERENCE}:
-        cites = ("kaplan1958", "xie2005") if weighted else ("kaplan1958",)
+        cites = ("kaplan1958", "cole2004") if weighted else ("kaplan1958",)
         which = "(weighted) " if weighted else ""
         yield _say(f"Survival was estimated by the {which}Kaplan\N{EN DASH}Meier estimator.", *cites)
     if Measure.RMST_DIFFERENCE in measures:
@@ -377,12 +377,19 @@ _VARIANCE_CITES = {"influence": ("shu2021",), "bootstrap": ("austin2016",), "jac
 
 def _intervals(reading: Reading) -> Said:
     inference = reading.result.protocol.inference
-    names = list(dict.fromkeys(each.variance for each in reading.result.effects))
-    if not names:
+    of: dict[str, list[str]] = {}
+    for each in reading.result.effects:
+        analyses = of.setdefault(each.variance, [])
+        name = reading.analysis((each.analysis, each.population))
+        analyses += [name] if name not in analyses else []
+    if not of:
         return
     level = reading.numbers.level(inference.level).removesuffix(" CI")
-    cites = [key for name in names for key in _VARIANCE_CITES.get(name, ())]
-    yield _say(f"{level} confidence intervals were made by {join(map(variance_words, names))}.", *cites)
+    first, *others = sorted(of, key=lambda name: -len(of[name]))
+    said = f"Confidence intervals ({level}) were made by {variance_words(first)}"
+    for name in others:
+        said += f"; those of the {join(map(mid, of[name]))} by {variance_words(name)}"
+    yield _say(f"{said}.", *(key for name in (first, *others) for key in _VARIANCE_CITES.get(name, ())))
     if inference.method == "bootstrap" and inference.replicates:
         replicates = reading.numbers.count(inference.replicates)
         kind = {"bca": "bias-corrected and accelerated"}.get(str(inference.interval), str(inference.interval))
@@ -502,7 +509,7 @@ def _patients(reading: Reading) -> Said:
     if steps and steps[0].n != cohort.n:
         yield _say(f"Of {reading.people(steps[0].n)} patients, {reading.people(cohort.n)} were analysed: {arms}.")
     else:
-        yield _say(f"{reading.people(cohort.n)} patients were analysed: {arms}.")
+        yield _say(f"The analysis rests on {reading.people(cohort.n)} patients: {arms}.")
     left = [f"{mid(clean(step.step))} ({reading.people(step.excluded)} excluded)" for step in steps if step.excluded]
     if left:
         yield _say(f"Steps of selection: {'; '.join(left)}.")
@@ -642,7 +649,7 @@ _DOUBT_SENTENCES: Mapping[str, Callable[[Reading, SensitivityResult], str]] = {
 def _cautions(reading: Reading) -> Said:
     for severity, group in prose.findings(reading):
         if severity != "note":
-            yield from (_say(text) for each in group for text in prose.bullets([each.message]))
+            yield from (_say(text) for text in dict.fromkeys(prose.bullets(each.message for each in group)))
 
 
 _RESULTS: tuple[tuple[str, Callable[[Reading], Said]], ...] = (

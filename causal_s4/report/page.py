@@ -19,8 +19,9 @@ from typing import Any
 from markupsafe import Markup
 
 from causal_s4.protocol.vocabulary import Arm, Measure
-from causal_s4.report import explore, prose, tables
+from causal_s4.report import checklists, explore, prose, tables
 from causal_s4.report.figures import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, drawings, file_suffix
+from causal_s4.report.methods_text import Draft, draft
 from causal_s4.report.numbers import NumberStyle, round_half_up
 from causal_s4.report.reading import ASSOCIATION, Reading, Side, capital, clean, join, mid, pretty, printable, state
 from causal_s4.results import EffectEstimate, SensitivityResult, StudyResult
@@ -212,7 +213,8 @@ class _Context:
             "sensitivity": [self._sensitivity(each, index) for index, each in enumerate(result.sensitivity, 1)],
             "findings": prose.findings(reading),
             "regressions": self._present(*(tables.regression_table(reading, each) for each in result.regressions)),
-            "methods": prose.methods(reading),
+            "draft": _draft(draft(reading)),
+            "checklists": checklists.checklists(reading),
             "provenance": self._provenance(),
             "colophon": self._colophon(),
             "explore": movable,
@@ -364,7 +366,7 @@ class _Context:
         shown = self._present(tables.weights_table(reading), tables.positivity_table(reading))
         every = (*((result.balance,) if result.balance else ()), *result.other_balance)
         return {
-            "summary": dict(prose.methods(reading)).get("Balance", ""),
+            "summary": prose.balance_note(reading),
             "figures": figures,
             "sentences": prose.bullets(result.positivity.sentences) if result.positivity else [],
             "tables": shown,
@@ -448,6 +450,24 @@ class _Context:
         return said + (f" Counts below {below} are not shown." if below else "")
 
 
+def _draft(text: Draft) -> dict[str, Any]:
+    """Return the drafted text with each sentence's sources as numbers."""
+    numbers = text.numbers
+    return {
+        "parts": [
+            (
+                heading,
+                [
+                    (each.heading, [(said.text, [numbers[key] for key in said.cites]) for said in each.sentences])
+                    for each in passages
+                ],
+            )
+            for heading, passages in text.parts
+        ],
+        "references": text.references,
+    }
+
+
 def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
     entries = [
         ("answer", "The answer", True),
@@ -460,7 +480,8 @@ def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("sensitivity", "Doubt", True),
         ("findings", "Findings", True),
         ("regression", "Multivariable model", bool(context["regressions"])),
-        ("methods", "Methods", True),
+        ("methods", "Methods and results in words", True),
+        ("checklists", "Checklists", True),
         ("provenance", "Provenance", True),
     ]
     return [(anchor, heading) for anchor, heading, shown in entries if shown]

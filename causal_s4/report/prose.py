@@ -214,8 +214,8 @@ def balance_note(reading: Reading) -> str:
     before = sum(abs(row.smd_before) > 0.1 for row in balance.rows)
     worst = balance.worst
     return (
-        f"{before} of {len(balance.rows)} terms differed by more than 0.1 standard deviations before weighting "
-        f"and {count} after it; "
+        f"Of {len(balance.rows)} {plural(len(balance.rows), 'term')}, {before} differed by more than 0.1 standard deviations "
+        f"before weighting and {count} after it; "
         f"the largest difference left was {reading.numbers.smd(abs(worst.smd_after))} ({reading.term(worst)}). "
         f"Denominator: {clean(balance.denominator)}."
     )

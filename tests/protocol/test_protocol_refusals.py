@@ -106,7 +106,6 @@ CHANGED = [
     ('population = "ATO"', 'population = "ATO"\nalso = "ATE"', 22, "estimand.also", 'Write ["ATE"]'),
     ('population = "ATO"', "", 20, "estimand.population", "missing; expected the population of the effect"),
     # not there yet
-    ('time_unit = "days"', 'time_unit = "days"\nmissing = "impute"', 6, "data.missing", "not available yet"),
     ('time_unit = "days"', 'time_unit = "days"\nmissing = "drop"', 6, "data.missing", '"complete-case"'),
 ]
 

@@ -93,7 +93,7 @@ def test_the_ladder_holds_every_estimate_and_the_published_one(drawn, reading):
 
 
 def test_the_love_plot_is_sorted_by_imbalance_before_weighting(reading):
-    with figures._style():
+    with figures.figure_style():
         axes = figures.love(reading).axes[0]
         labels = [text.get_text() for text in axes.get_yticklabels()]
         before, after = (scatter.get_offsets()[:, 0] for scatter in axes.collections[1::2])
@@ -109,7 +109,7 @@ def test_intervals_too_long_for_the_axis_end_in_an_arrow(result):
         for each in result.effects
     )
     reading = Reading(replace(result, effects=EffectTable(estimates=wide)))
-    with figures._style():
+    with figures.figure_style():
         axes = figures.ladder(reading, RFS).axes[0]
     low, high = axes.get_xlim()
     assert 0.3 < low < 1 < high < 3

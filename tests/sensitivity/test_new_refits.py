@@ -113,10 +113,8 @@ def test_naive_ratios_of_what_is_lost_have_the_errors_of_greenwood_by_the_delta_
         members = question.cohort.treatment == arm
         curve = KaplanMeierFitter().fit(data.time[members], data.event[members])
         survival = float(curve.predict(24.0))
-        deaths = curve.event_table.loc[: 24.0]
-        greenwood = survival**2 * (
-            deaths.observed / (deaths.at_risk * (deaths.at_risk - deaths.observed))
-        ).sum()
+        deaths = curve.event_table.loc[:24.0]
+        greenwood = survival**2 * (deaths.observed / (deaths.at_risk * (deaths.at_risk - deaths.observed))).sum()
         log_ratio += sign * np.log(1 - survival)
         variance += greenwood / (1 - survival) ** 2
     ratio = naive.effects["risk ratio"]
@@ -338,9 +336,9 @@ def test_the_specification_curve_keeps_what_makes_sense(question: Question) -> N
     assert not [row for row in cells if row["population"] in ("ATO", "ATM") and row["truncate"] != "none"]
     assert not [row for row in cells if row["method"] == "entropy-balancing" and row["population"] in ("ATO", "ATM")]
     # without age there is nothing to curve, so that set has half the cells
-    assert len({(r["population"], r["method"], r["truncate"]) for r in cells if r["covariates"] == "without age"}) == len(
-        [r for r in cells if r["covariates"] == "without age"]
-    )
+    assert len(
+        {(r["population"], r["method"], r["truncate"]) for r in cells if r["covariates"] == "without age"}
+    ) == len([r for r in cells if r["covariates"] == "without age"])
     admissible = [row for row in cells if row["admissible"]]
     assert admissible
     assert all(row["covariates"] == "all" for row in admissible)

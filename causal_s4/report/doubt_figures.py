@@ -1,0 +1,299 @@
+"""Figures of doubt and of time zero: bias contours, the specification curve, the fate of clones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causal_s4.protocol.vocabulary import Arm, TimeUnit
+from causal_s4.report.figures import (
+    BLUE,
+    DOUBLE_COLUMN,
+    FAINT,
+    INK,
+    LINE,
+    MUTED,
+    ORANGE,
+    Drawing,
+    new_figure,
+)
+from causal_s4.report.reading import Reading, capital, clean, pretty
+from causal_s4.results import CloneFlow, CloneFlowRow, SensitivityResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_CHOICES = ("population", "method", "covariates", "curves", "truncate", "trim")
+_NARROW = 5.0
+
+
+# --- bias contour ---------------------------------------------------------------------------------
+
+
+def contour_drawing(reading: Reading) -> Drawing | None:
+    """Return the contour of what confounders of every pair of strengths would make of the estimate; None without it."""
+    result = next((r for r in reading.result.sensitivity if r.method == "bias factor" and _is_grid(r.table)), None)
+    if result is None:
+        return None
+    strengths = sorted({float(row["rr_eu"]) for row in result.table})
+    measure = clean(str(result.parameters.get("measure") or result.unit))
+    return Drawing(
+        name="contour",
+        title="What an unmeasured confounder could make of the estimate",
+        description=f"Contours of the {measure} over the strength of a confounder's link with treatment and with outcome, "
+        f"from {reading.numbers.general(strengths[0])} to {reading.numbers.general(strengths[-1])}.",
+        note=f"Lines join confounders that could move the {measure} equally far; on the thick line it would be "
+        f"{reading.numbers.general(float(result.parameters.get('true') or 1.0))}, on the broken one the confidence interval "
+        "would reach that.",
+        draw=lambda width: contour(reading, result, width=width),
+    )
+
+
+def _is_grid(table: Sequence[Mapping[str, Any]]) -> bool:
+    sides = {float(row.get("rr_eu", 0)) for row in table}
+    return len(sides) > 2 and len(table) == len(sides) ** 2 and all("estimate" in row for row in table)
+
+
+def contour(reading: Reading, result: SensitivityResult, *, width: float = DOUBLE_COLUMN) -> Figure:
+    """Draw the estimate over the two strengths of an unmeasured confounder.
+
+    Parameters
+    ----------
+    reading : Reading
+        The result.
+    result : SensitivityResult
+        A "bias factor" analysis whose table is a full grid.
+    width : float
+        In inches.
+    """
+    strengths = sorted({float(row["rr_eu"]) for row in result.table})
+    true = float(result.parameters.get("true") or 1.0)
+    observed = float(result.parameters.get("estimate") or true)
+    figure = new_figure(width, min(width, 5.0) * 0.86 + 0.35)
+    axes = figure.add_axes((0.62 / width, 0.16, 1 - 0.8 / width, 0.8))
+    grid = _grid(result.table, strengths, "estimate")
+    levels = [level for level in _round_levels(grid.min(), grid.max()) if abs(level - true) > 1e-9]
+    lines = axes.contour(strengths, strengths, grid, levels=levels, colors=[FAINT], linewidths=0.8)
+    axes.clabel(lines, fmt=lambda value: reading.numbers.number(float(value), 2), fontsize=7, colors=MUTED)
+    if grid.min() < true < grid.max():
+        axes.contour(strengths, strengths, grid, levels=[true], colors=[ORANGE], linewidths=2.0)
+    limit = "upper" if observed < true else "lower"
+    if all(row.get(limit) is not None for row in result.table):
+        nearer = _grid(result.table, strengths, limit)
+        if nearer.min() < true < nearer.max():
+            axes.contour(strengths, strengths, nearer, levels=[true], colors=[ORANGE], linewidths=1.4, linestyles="--")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(_fixed([s for s in strengths if s in (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)]))
+        axis.set_minor_locator(_fixed([]))
+        axis.set_major_formatter(lambda value, _: reading.numbers.general(float(value)))
+    axes.set_xlabel("Risk ratio, treatment with confounder (log scale)")
+    axes.set_ylabel("Risk ratio, confounder with outcome (log scale)")
+    return figure
+
+
+def _grid(table: Sequence[Mapping[str, Any]], strengths: Sequence[float], key: str) -> Any:
+    at = {(float(row["rr_eu"]), float(row["rr_ud"])): float(row[key]) for row in table}
+    return np.array([[at[x, y] for x in strengths] for y in strengths])
+
+
+def _round_levels(low: float, high: float) -> list[float]:
+    from matplotlib.ticker import MaxNLocator
+
+    return [float(level) for level in MaxNLocator(8).tick_values(low, high) if low < level < high]
+
+
+def _fixed(ticks: Sequence[float]) -> Any:
+    from matplotlib.ticker import FixedLocator
+
+    return FixedLocator(list(ticks))
+
+
+# --- specification curve --------------------------------------------------------------------------
+
+
+def specification_drawing(reading: Reading) -> Drawing | None:
+    """Return the specification curve; None without one."""
+    result = next((r for r in reading.result.sensitivity if r.method == "specification curve" and r.table), None)
+    rows = _estimated(result) if result else []
+    if result is None or not rows:
+        return None
+    admissible = [row for row in rows if row.get("admissible")]
+    crossing = sum(not row.get("excludes_one") for row in admissible)
+    count = reading.numbers.count
+    return Drawing(
+        name="specifications",
+        title=f"The {clean(result.unit) or 'estimate'} under every reasonable choice of analysis",
+        description=f"{count(len(rows))} specifications in the order of their estimates, {count(len(admissible))} of them "
+        f"admissible; the interval of {count(crossing)} of these includes 1.",
+        note="Filled: admissible; open: shown for what they are. Each column of dots is one specification and its choices.",
+        draw=lambda width: specifications(reading, result, width=width),
+    )
+
+
+def _estimated(result: SensitivityResult) -> list[Mapping[str, Any]]:
+    return [row for row in result.table if row.get("value") is not None]
+
+
+def specifications(reading: Reading, result: SensitivityResult, *, width: float = DOUBLE_COLUMN) -> Figure:
+    """Draw the sorted estimates over the choices each was made with.
+
+    Parameters
+    ----------
+    reading : Reading
+        The result.
+    result : SensitivityResult
+        A "specification curve".
+    width : float
+        In inches.
+    """
+    rows = _estimated(result)
+    choices = _choices(reading, rows)
+    names = [(key, level) for key, levels in choices.items() for level in levels]
+    left = 1.35 if width < _NARROW else 2.0
+    top, bottom, step, plot = 0.25, 0.1, 0.165, 2.1
+    below = step * (len(names) + 0.6 * len(choices))
+    height = top + plot + 0.12 + below + bottom
+    figure = new_figure(width, height)
+    x = np.arange(len(rows))
+    share = (width - left - 0.15) / width
+    axes = figure.add_axes((left / width, 1 - (top + plot) / height, share, plot / height))
+    _draw_estimates(axes, reading, rows, clean(result.unit) or "estimate")
+    lower = figure.add_axes((left / width, bottom / height, share, below / height), sharex=axes)
+    y, ticks, labels = 0.0, [], []
+    for key, levels in choices.items():
+        for level in levels:
+            ticks.append(y)
+            labels.append(clean(f"{pretty(key)}: {level}", 22 if width < _NARROW else 34))
+            made = np.array([_level(row, key) == level for row in rows])
+            solid = np.array([bool(row.get("admissible")) for row in rows])
+            lower.scatter(x[made & solid], np.full((made & solid).sum(), y), s=7, color=BLUE)
+            lower.scatter(
+                x[made & ~solid], np.full((made & ~solid).sum(), y), s=7, facecolor="white", edgecolor=MUTED, lw=0.8
+            )
+            y -= 1.0
+        y -= 0.6
+    lower.set_yticks(ticks, labels, fontsize=7)
+    lower.set_ylim(y + 1.0, 0.6)
+    lower.grid(axis="y", color=LINE, lw=0.5)
+    lower.set_axisbelow(True)
+    lower.tick_params(axis="both", length=0, labelbottom=False)
+    for spine in lower.spines.values():
+        spine.set_visible(False)
+    return figure
+
+
+def _choices(reading: Reading, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the choices that differ between specifications, with their levels in the order met."""
+    found = {key: list(dict.fromkeys(_level(row, key) for row in rows)) for key in _CHOICES if key in rows[0]}
+    return {key: levels for key, levels in found.items() if len(levels) > 1}
+
+
+def _level(row: Mapping[str, Any], key: str) -> str:
+    value = row.get(key)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return clean(f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def _draw_estimates(axes: Axes, reading: Reading, rows: Sequence[Mapping[str, Any]], unit: str) -> None:
+    axes.axhline(1, color=INK, lw=0.9, zorder=0)
+    values = np.array([float(row["value"]) for row in rows])
+    low, high = values.min() / 1.6, values.max() * 1.6
+    for index, row in enumerate(rows):
+        solid = bool(row.get("admissible"))
+        colour = BLUE if solid else MUTED
+        if row.get("lower") is not None and row.get("upper") is not None:
+            ends = np.clip([float(row["lower"]), float(row["upper"])], low, high)
+            axes.plot([index, index], ends, color=colour, lw=1.0, alpha=0.7, solid_capstyle="butt")
+        axes.plot(index, float(row["value"]), "o", ms=3.6, color=colour, mfc=BLUE if solid else "white", mew=1.0)
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    ticks = [tick for tick in (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 10.0) if low <= tick <= high]
+    axes.yaxis.set_major_locator(_fixed(ticks))
+    axes.yaxis.set_minor_locator(_fixed([]))
+    axes.yaxis.set_major_formatter(lambda value, _: reading.numbers.general(float(value)))
+    axes.set_xlim(-0.6, len(rows) - 0.4)
+    axes.set_ylabel(f"{capital(unit)} ({reading.numbers.level(reading.result.protocol.inference.level)}, log scale)")
+    axes.tick_params(axis="x", length=0, labelbottom=False)
+
+
+# --- clones ---------------------------------------------------------------------------------------
+
+_FATES = (
+    ("followed", "still in the arm", 0.75),
+    ("deviated", "departed from it", 0.4),
+    ("events", "had the event", 0.22),
+    ("lost", "lost to follow-up", 0.1),
+)
+
+
+def clones_drawing(reading: Reading, flow: CloneFlow) -> Drawing:
+    """Return the flow of clones: who is still in which arm, and why the others left."""
+    grace = reading.duration(flow.grace_period, flow.unit)
+    return Drawing(
+        name="clones",
+        title="What became of the clones of each arm",
+        description=f"{reading.people(flow.n)} patients, each cloned into both arms, with a grace period of {grace}: "
+        "shares still followed, departed, with the event and lost, over time.",
+        note="A clone departs when its patient no longer follows the arm's strategy; "
+        f"the broken line is the end of the grace period, {grace}.",
+        draw=lambda width: clones(reading, flow, width=width),
+    )
+
+
+def clones(reading: Reading, flow: CloneFlow, *, width: float = DOUBLE_COLUMN) -> Figure:
+    """Draw the shares of clones still followed, departed, with the event and lost, arm by arm.
+
+    Parameters
+    ----------
+    reading : Reading
+        The result, for its labels.
+    flow : CloneFlow
+        The flow.
+    width : float
+        In inches.
+    """
+    narrow = width < _NARROW
+    panel, gap, foot, head = 1.9, 0.75, 0.5, 0.62 if narrow else 0.45
+    rows, columns = (2, 1) if narrow else (1, 2)
+    height = head + rows * panel + (rows - 1) * gap + foot
+    figure = new_figure(width, height)
+    each = (width - 0.6 - 0.15 - 0.4 * (columns - 1)) / columns
+    unit = TimeUnit(flow.unit)
+    for index, arm in enumerate(Arm):
+        x = 0.6 if narrow else 0.6 + index * (each + 0.4)
+        y = height - head - (index if narrow else 0) * (panel + gap) - panel
+        axes = figure.add_axes((x / width, y / height, each / width, panel / height))
+        _draw_fates(axes, [row for row in flow.rows if row.arm == arm], flow.n, BLUE if arm == Arm.TREATED else ORANGE)
+        axes.axvline(flow.grace_period, color=INK, lw=0.9, ls=(0, (4, 3)))
+        axes.set_title(reading.arm(arm, 34))
+        axes.set_xlabel(f"{capital(unit.value)} since time zero", labelpad=3)
+        if narrow or index == 0:
+            axes.set_ylabel("Clones, %")
+    handles = _fate_handles()
+    figure.legend(handles=handles, loc="upper left", ncol=2 if narrow else 4, bbox_to_anchor=(0, 1), handlelength=1.2)
+    return figure
+
+
+def _draw_fates(axes: Axes, rows: Sequence[CloneFlowRow], n: int, colour: str) -> None:
+    rows = sorted(rows, key=lambda row: row.time)
+    times = [row.time for row in rows]
+    base = np.zeros(len(rows))
+    for name, _, alpha in _FATES:
+        share = 100 * np.array([getattr(row, name) for row in rows], dtype=float) / max(n, 1)
+        axes.fill_between(times, base, base + share, step="post", color=colour, alpha=alpha, lw=0)
+        base = base + share
+    if times:
+        axes.set_xlim(times[0], times[-1])
+    axes.set_ylim(0, 100)
+
+
+def _fate_handles() -> list[Any]:
+    from matplotlib.patches import Patch
+
+    return [Patch(facecolor=MUTED, alpha=alpha, label=label) for _, label, alpha in _FATES]
