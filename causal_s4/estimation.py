@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -97,12 +98,19 @@ class Comparison:
 
     def counts(self, arm: Arm | None) -> tuple[int, int, float]:
         """Patients, patients with the event, and effective sample size, of one arm or both."""
+        return self._counts[arm]
+
+    @cached_property
+    def _counts(self) -> dict[Arm | None, tuple[int, int, float]]:
+        return {arm: self._count(arm) for arm in (None, *Arm)}
+
+    def _count(self, arm: Arm | None) -> tuple[int, int, float]:
         weight = self.weight
         arms = [(self.table.arm == code) & (weight > 0) for each, code in ARMS if arm is None or each == arm]
         # a patient may have rows in both arms: she is one patient, and one event
         rows = np.logical_or.reduce(arms)
-        n = len(np.unique(self.table.patient[rows]))
-        events = len(np.unique(self.table.patient[rows & (self.table.event == 1)]))
+        n = _distinct(self.table.patient[rows], self.table.n_patients)
+        events = _distinct(self.table.patient[rows & (self.table.event == 1)], self.table.n_patients)
         return n, events, float(sum(self._ess(each, weight) for each in arms))
 
     def _ess(self, rows: np.ndarray, weight: Floats) -> float:
@@ -115,6 +123,13 @@ class Comparison:
         first = np.zeros(self.table.n_patients)
         first[self.table.patient[rows]] = weight[rows]
         return effective_sample_size(first)
+
+
+def _distinct(patients: Ints, n: int) -> int:
+    """Count the different patients among some, numbered 0 to n - 1."""
+    seen = np.zeros(n, dtype=bool)
+    seen[patients] = True
+    return int(seen.sum())
 
 
 # --- public verbs -------------------------------------------------------------------------------
@@ -349,7 +364,7 @@ def _curve(comparison: Comparison, curve: ArmCurve, risk_times: Floats) -> Survi
     for time in risk_times:
         # just before the time: a patient whose follow-up ends at that time is still counted
         present = (curve.start < time) & (curve.stop >= time) if time > 0 else curve.start <= 0
-        at_risk.append(len(np.unique(patient[present])))
+        at_risk.append(_distinct(patient[present], comparison.table.n_patients))
         ess.append(effective_sample_size(weight[present]))
     return SurvivalCurve(
         outcome=comparison.table.outcome,

@@ -306,7 +306,7 @@ def pool_answers(several: Sequence[Answer], level: float) -> Answer:
             pool_hazards(same, level, patients) for same in zip(*(each.hazards for each in several), strict=True)
         ),
         regression=regression,
-        findings=(*first.findings, _missing_information(several)),
+        findings=(*first.findings, _missing_information(several), *_not_in_all(first, estimates)),
     )
 
 
@@ -349,6 +349,26 @@ def _missing_information(several: Sequence[Answer]) -> Finding:
             "missing_information": share,
             "degrees_of_freedom": _finite(pooled.freedom),
         },
+    )
+
+
+def _not_in_all(first: Answer, pooled: Sequence[EffectEstimate]) -> tuple[Finding, ...]:
+    kept = {_name(each) for each in pooled}
+    lost = [each for each in first.estimates if _name(each) not in kept]
+    if not lost:
+        return ()
+    names = sorted({f"{each.measure} ({each.analysis}, {each.population})" for each in lost})
+    return (
+        Finding(
+            code="not-in-every-imputation",
+            severity="caution",
+            step="effects",
+            message=(
+                f"{lost[0].outcome}: {', '.join(names)} could not be had in every imputation and is left out of the pooled "
+                "estimates."
+            ),
+            numbers={"left_out": len(lost)},
+        ),
     )
 
 

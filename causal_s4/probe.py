@@ -33,6 +33,7 @@ from causal_s4.sensitivity.bias_factor import bias_factor_array
 from causal_s4.sensitivity.confounder import confounder_array
 from causal_s4.sensitivity.e_value import evalue
 from causal_s4.sensitivity.leave_one_out import leave_one_out
+from causal_s4.sensitivity.measured_strength import measured_strengths
 from causal_s4.sensitivity.misclassification import misclassification
 from causal_s4.sensitivity.negative_control import early_events, negative_outcomes
 from causal_s4.sensitivity.not_at_random import SHIFTS, missing_not_at_random
@@ -47,7 +48,14 @@ from causal_s4.sensitivity.probabilistic import (
 from causal_s4.sensitivity.question import Answer, Estimate, Question, Recipe, pool_answers
 from causal_s4.sensitivity.refuters import REPLICATES, SHARE, refute
 from causal_s4.sensitivity.simulated_confounder import RecordedCohort, simulated_confounder_grid
-from causal_s4.sensitivity.specification_curve import METHODS, POPULATIONS, TRUNCATIONS, specification_curve
+from causal_s4.sensitivity.specification_curve import (
+    METHODS,
+    MORE_TRIMS,
+    MORE_TRUNCATIONS,
+    POPULATIONS,
+    TRUNCATIONS,
+    specification_curve,
+)
 from causal_s4.sensitivity.tipping_point import tipping_grid
 from causal_s4.sensitivity.trial_benchmark import rct_benchmark
 from causal_s4.survival.functionals import (
@@ -200,7 +208,9 @@ def _run(name: str, begun: Probe, options: Mapping[str, Any]) -> Results:
     except (CausalS4Error, np.linalg.LinAlgError) as error:
         if isinstance(error, InputError) and name in begun.protocol.sensitivity:
             raise
-        why = error.message if isinstance(error, CausalS4Error) else "a model has no single solution"
+        why = "a model has no single solution"
+        if isinstance(error, CausalS4Error):
+            why = "; ".join([error.message, *map(str, error.problems)])
         return (
             SensitivityResult(
                 method=method_of(name),
@@ -393,6 +403,8 @@ def _bias_factors(begun: Probe, *, strengths: Sequence[float] = (1.25, 1.5, 2.0,
     measure, keyword = _risk_or_hazard(begun)
     result = bias_factor_array(**_ratio_arguments(begun, measure, keyword), strengths=strengths)
     yield begun.about(result, measure, begun.question.horizon if keyword == "risk_ratio" else None)
+    if begun.question.covariates:
+        yield measured_strengths(begun.question)
 
 
 def _risk_or_hazard(begun: Probe) -> tuple[str, str]:
@@ -617,17 +629,17 @@ def _specifications(
     populations: Sequence[str] = POPULATIONS,
     methods: Sequence[str] = METHODS,
     truncations: Sequence[tuple[float, float]] | None = None,
-    trims: Sequence[float] = (),
+    trims: Sequence[float] | None = None,
 ) -> Results:
-    # by default a short curve; a block asks for each covariate left out
+    # by default a short curve; a block asks for each covariate left out, more truncations, and trimming
     asked = "specification-curve" in begun.protocol.sensitivity
     yield specification_curve(
         begun.question,
         left_out=groups if groups is not None or asked else _groups(begun),
         populations=populations,
         methods=methods,
-        truncations=TRUNCATIONS if truncations is None else (None, *truncations),
-        trims=(None, *trims),
+        truncations=(None, *truncations) if truncations is not None else MORE_TRUNCATIONS if asked else TRUNCATIONS,
+        trims=(None, *trims) if trims is not None else MORE_TRIMS if asked else (None,),
         complete_cases=_complete_cases(begun),
     )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from causal_s4.protocol.protocol import Protocol
+    from causal_s4.report.plots import Plots
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -775,6 +776,7 @@ class StudyResult:
 
     ``weights``, ``balance`` and ``positivity`` belong to the primary population;
     ``other_weights`` and ``other_balance`` to the further populations the protocol asks for.
+    ``clone_flow`` and ``balance_over_time`` are of cloned strategies.
     """
 
     protocol: Protocol
@@ -794,6 +796,16 @@ class StudyResult:
     sensitivity: tuple[SensitivityResult, ...] = ()
     findings: tuple[Finding, ...] = ()
     provenance: Provenance | None = None
+    alignment: Alignment | None = None
+    clone_flow: CloneFlow | None = None
+    balance_over_time: BalanceOverTime | None = None
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of the study for a paper: ``result.plot.ladder(width="single").save("figure1.pdf")``."""
+        from causal_s4.report.plots import Plots
+
+        return Plots(self)
 
     def to_json(self) -> str:
         """Return the text of ``results.json``."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
 
 import causal_s4
-from causal_s4.cohort import Cohort, RiskTable, apply_eligibility, read_table, select, sha256_of
+from causal_s4.cohort import Cohort, OutcomeData, RiskTable, apply_eligibility, read_table, select, sha256_of
 from causal_s4.cohort.reading import column_names
 from causal_s4.dag import Dag, identify
-from causal_s4.errors import ConvergenceError, UsageError
+from causal_s4.emulation.alignment import check_alignment
+from causal_s4.emulation.trial import Trial, emulate, lengths
+from causal_s4.errors import ConvergenceError, DataError, QuestionError, UsageError
 from causal_s4.estimation import (
     Comparison,
     effects_of,
@@ -29,7 +31,7 @@ from causal_s4.estimation import (
 )
 from causal_s4.missing_data import complete
 from causal_s4.pooling import pool_answers, pool_weighted
-from causal_s4.probe import probe
+from causal_s4.probe import plan, probe
 from causal_s4.propensity.balance import balance_findings, check_balance
 from causal_s4.propensity.models import covariate_matrix
 from causal_s4.propensity.positivity import check_positivity, positivity_findings
@@ -37,11 +39,14 @@ from causal_s4.propensity.weights import summarise_weights, weigh, weights_findi
 from causal_s4.protocol.methods import stabilised
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.sections import OutcomeSpec
-from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Estimand, Measure
+from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Design, Estimand, Measure
 from causal_s4.results import (
     AdjustmentSet,
+    Alignment,
+    BalanceOverTime,
     BalanceTable,
     Benchmark,
+    CloneFlow,
     CohortSummary,
     EffectEstimate,
     EffectTable,
@@ -51,12 +56,23 @@ from causal_s4.results import (
     Provenance,
     RegressionTable,
     ScoreTest,
+    SensitivityResult,
     StudyResult,
     SurvivalCurve,
     Weights,
     WeightSummary,
 )
 from causal_s4.survival.regression import multivariable_cox
+from causal_s4.time_zero import (
+    TIMED,
+    TimedAnswer,
+    answer_other_grace_periods,
+    answer_timed,
+    grid,
+    not_possible,
+    refuse_blocks,
+    refuse_misplaced_time,
+)
 
 Progress = Callable[[str], None]
 _PACKAGES = (
@@ -97,57 +113,148 @@ def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress
     """
     tell = progress or (lambda step: None)
 
+    refuse_blocks_of(protocol)  # a wrong [sensitivity] block is refused before the work, not after it
     tell("Reading the assumptions and the cohort")
     adjustment, of_graph = identify_study(protocol)
-    population = select(protocol, adjustment.columns)
+    population = select(protocol, at_time_zero(adjustment, protocol))
+    refuse_misplaced_time(population, protocol)
 
+    design = answer_strategies if protocol.time_zero.design in TIMED else answer_fixed_arms
+    found = design(population, adjustment, protocol, tell)
+
+    findings = (
+        *of_graph,
+        *found.cohort.findings,
+        *(finding for each in found.weighted for finding in each.findings),
+        *(finding for each in found.answers for finding in each.findings),
+        *(finding for each in found.sensitivity for finding in each.findings),
+    )
+    return StudyResult(
+        protocol=protocol,
+        cohort=summarise_cohort(found.cohort, found.other_cohorts),
+        adjustment=adjustment,
+        weights=found.weights,
+        balance=found.weighted[0].balance if found.weighted else None,
+        positivity=found.weighted[0].positivity if found.weighted else None,
+        curves=tuple(curve for each in found.answers for curve in each.curves),
+        effects=EffectTable(estimates=tuple(estimate for each in found.answers for estimate in each.estimates)),
+        tests=tuple(test for each in found.answers for test in each.tests),
+        hazards=tuple(check for each in found.answers for check in each.hazards),
+        regressions=tuple(each.regression for each in found.answers if each.regression is not None),
+        benchmarks=benchmarks_of(protocol),
+        sensitivity=found.sensitivity,
+        other_weights=tuple(each.summary for each in found.weighted[1:]),
+        other_balance=tuple(each.balance for each in found.weighted[1:]),
+        findings=findings,
+        provenance=provenance_of(protocol),
+        alignment=check_alignment(population),
+        clone_flow=found.flow,
+        balance_over_time=found.balance,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a design found.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Whom the primary outcome's answer is about.
+    answers : tuple of Answer or TimedAnswer
+        One an outcome.
+    sensitivity : tuple of SensitivityResult
+    weights : WeightSummary or None
+        Of the primary population.
+    weighted : tuple of Weighted
+        Of each population, where arms are fixed.
+    other_cohorts : tuple of Cohort
+        Whom the other outcomes' answers are about, where those are other patients.
+    flow : CloneFlow or None
+    balance : BalanceOverTime or None
+    """
+
+    cohort: Cohort
+    answers: tuple[Answer | TimedAnswer, ...]
+    sensitivity: tuple[SensitivityResult, ...]
+    weights: WeightSummary | None = None
+    weighted: tuple[Weighted, ...] = ()
+    other_cohorts: tuple[Cohort, ...] = ()
+    flow: CloneFlow | None = None
+    balance: BalanceOverTime | None = None
+
+
+def answer_fixed_arms(population: Cohort, adjustment: AdjustmentSet, protocol: Protocol, tell: Progress) -> Found:
+    """Answer a study whose arms are fixed from some time on: time zero, or a landmark."""
     tell("Weighting the arms")
     completed = complete(population, protocol)
-    weighting = [weigh_study(each, adjustment, protocol) for each in completed]
+    shared = protocol.time_zero.design is Design.BASELINE  # a landmark has its own patients for each outcome
+    trials = [[emulate(each, protocol, outcome.name) for each in completed] for outcome in protocol.outcomes]
+    weightings = [
+        [weigh_study(trial.cohort, adjustment, protocol) for trial in several]
+        for several in (trials[:1] if shared else trials)
+    ]
+    weighting = weightings[0]
     weighted = pool_weighted(weighting)
-    primary = weighted[0]
 
     tell("Estimating")
     answers = [
         pool_answers(
-            [answer(each, weights, outcome, protocol) for each, weights in zip(completed, weighting, strict=True)],
+            [
+                answer(trial, population, weights, outcome, protocol)
+                for trial, weights in zip(several, weighting if shared else weightings[k], strict=True)
+            ],
             protocol.inference.level,
         )
-        for outcome in protocol.outcomes
+        for k, (outcome, several) in enumerate(zip(protocol.outcomes, trials, strict=True))
     ]
-    benchmarks = benchmarks_of(protocol)
 
     tell("Putting the answer in doubt")
     sensitivity = probe(
-        completed, [each[0].weights for each in weighting], answers, protocol, benchmarks, incomplete=population
+        [trial.cohort for trial in trials[0]],
+        [each[0].weights for each in weighting],
+        answers,
+        protocol,
+        benchmarks_of(protocol),
+        incomplete=population if shared else None,
+    )
+    return Found(
+        cohort=population if shared else trials[0][0].cohort,
+        answers=tuple(answers),
+        sensitivity=(*sensitivity, *_other_landmarks(completed[0], adjustment, answers[0], protocol)),
+        weights=weighted[0].summary,
+        weighted=weighted,
+        other_cohorts=() if shared else tuple(several[0].cohort for several in trials[1:]),
     )
 
-    findings = (
-        *of_graph,
-        *population.findings,
-        *(finding for each in weighted for finding in each.findings),
-        *(finding for each in answers for finding in each.findings),
-        *(finding for each in sensitivity for finding in each.findings),
-    )
-    return StudyResult(
-        protocol=protocol,
-        cohort=summarise_cohort(population),
-        adjustment=adjustment,
-        weights=primary.summary,
+
+def answer_strategies(population: Cohort, adjustment: AdjustmentSet, protocol: Protocol, tell: Progress) -> Found:
+    """Answer a study in which treatment changes over time, or strategies are cloned."""
+    tell("Estimating")
+    horizons = [horizons_of(outcome, population.risk_table(outcome.name)) for outcome in protocol.outcomes]
+    answers = [
+        answer_timed(population, outcome.name, own, protocol)
+        for outcome, own in zip(protocol.outcomes, horizons, strict=True)
+    ]
+    primary = answers[0]
+
+    tell("Putting the answer in doubt")
+    return Found(
+        cohort=population,
+        answers=tuple(answers),
+        sensitivity=answer_other_grace_periods(population, horizons[0], protocol, primary),
+        weights=primary.weights,
+        flow=primary.flow,
         balance=primary.balance,
-        positivity=primary.positivity,
-        curves=tuple(curve for each in answers for curve in each.curves),
-        effects=EffectTable(estimates=tuple(estimate for each in answers for estimate in each.estimates)),
-        tests=tuple(test for each in answers for test in each.tests),
-        hazards=tuple(check for each in answers for check in each.hazards),
-        regressions=tuple(each.regression for each in answers if each.regression is not None),
-        benchmarks=benchmarks,
-        sensitivity=sensitivity,
-        other_weights=tuple(each.summary for each in weighted[1:]),
-        other_balance=tuple(each.balance for each in weighted[1:]),
-        findings=findings,
-        provenance=provenance_of(protocol),
     )
+
+
+def refuse_blocks_of(protocol: Protocol) -> None:
+    """Refuse sensitivity blocks that are wrong, or that the design has not."""
+    if protocol.time_zero.design in TIMED:
+        refuse_blocks(protocol)
+    else:
+        plan(protocol)
 
 
 # --- the assumptions ----------------------------------------------------------------------------
@@ -164,12 +271,16 @@ def identify_study(protocol: Protocol, *, ask_dowhy: bool = True) -> tuple[Adjus
     """
     dag = Dag.read(protocol.resolve(protocol.dag.file))
     file = protocol.resolve(protocol.data.file)
-    present = set(column_names(file))
-    own: dict[str, tuple[str, ...]] = {node: (node,) for node in dag.nodes if node in present and node not in dag.latent}
+    present = {*column_names(file), *protocol.time_zero.time_varying}
+    own: dict[str, tuple[str, ...]] = {
+        node: (node,) for node in dag.nodes if node in present and node not in dag.latent
+    }
     measured = {**own, **protocol.dag.columns}
-    wanted = list(dict.fromkeys([*protocol.eligibility, *(column for of in measured.values() for column in of)]))
+    in_file = set(column_names(file))
+    needed = [*protocol.eligibility, *(column for of in measured.values() for column in of)]
+    wanted = [column for column in dict.fromkeys(needed) if column in in_file]
     eligible = None
-    if wanted and set(protocol.eligibility) <= present:
+    if wanted and set(protocol.eligibility) <= in_file:
         eligible = apply_eligibility(read_table(file, wanted), protocol.eligibility)[0]
     return identify(
         dag,
@@ -180,6 +291,15 @@ def identify_study(protocol: Protocol, *, ask_dowhy: bool = True) -> tuple[Adjus
         cohort_frame=eligible,
         ask_dowhy=ask_dowhy,
     )
+
+
+def at_time_zero(adjustment: AdjustmentSet, protocol: Protocol) -> tuple[str, ...]:
+    """Return the adjustment columns that the cohort's file holds; those of the history come with it."""
+    changing = set(protocol.time_zero.time_varying)
+    if not changing:
+        return adjustment.columns
+    in_file = set(column_names(protocol.resolve(protocol.data.file)))
+    return tuple(column for column in adjustment.columns if column not in changing or column in in_file)
 
 
 # --- the weights --------------------------------------------------------------------------------
@@ -270,22 +390,35 @@ class Answer:
     findings: tuple[Finding, ...]
 
 
-def answer(cohort: Cohort, weighted: Sequence[Weighted], outcome: OutcomeSpec, protocol: Protocol) -> Answer:
-    """Estimate one outcome: naive, conditional on covariates, and weighted to each population."""
-    table = cohort.risk_table(outcome.name)
+def answer(
+    trial: Trial, population: Cohort, weighted: Sequence[Weighted], outcome: OutcomeSpec, protocol: Protocol
+) -> Answer:
+    """Estimate one outcome: naive, conditional on covariates, and weighted to each population.
+
+    After a landmark, naive is still ever against never treated from time zero; the unadjusted comparison from the
+    landmark on stands beside it.
+    """
+    cohort, table = trial.cohort, trial.table
     horizons = horizons_of(outcome, table)
+    landmark = protocol.time_zero.design is Design.LANDMARK
+    adjusted = Analysis.LANDMARK if landmark else Analysis.WEIGHTED
+    plans: list[tuple[RiskTable, Weights | None, Analysis]] = [
+        *([(population.risk_table(outcome.name), None, Analysis.NAIVE)] if landmark else []),
+        (table, None, Analysis.LANDMARK if landmark else Analysis.NAIVE),
+        *((table, each.weights, adjusted) for each in weighted),
+    ]
     comparisons = [
         Comparison(
-            table=table,
+            table=rows,
             weights=weights,
-            analysis=Analysis.NAIVE if weights is None else Analysis.WEIGHTED,
+            analysis=analysis,
             population=UNADJUSTED if weights is None else weights.population,
             level=protocol.inference.level,
             ties=protocol.inference.ties,
         )
-        for weights in (None, *(each.weights for each in weighted))
+        for rows, weights, analysis in plans
     ]
-    naive, primary = comparisons[0], comparisons[1]
+    naive, primary = comparisons[0], comparisons[len(plans) - len(weighted)]
     unadjusted = effects_of(naive, horizons)  # first: it says plainly when there is nothing to compare
     regression, of_regression = _regression(cohort, table, protocol)
     cuts = [h for h in horizons if h < float(table.stop.max())][:-1]
@@ -301,8 +434,41 @@ def answer(cohort: Cohort, weighted: Sequence[Weighted], outcome: OutcomeSpec, p
         tests=tuple(score_test(each) for each in comparisons),
         hazards=hazards,
         regression=regression,
-        findings=(*of_regression, *_proportionality(hazards[1], outcome.name), *_few_events(table), *_competing(table)),
+        findings=(
+            *trial.findings,
+            *of_regression,
+            *_proportionality(hazards[1], outcome.name),
+            *_few_events(table),
+            *_competing(table),
+        ),
     )
+
+
+def _other_landmarks(
+    cohort: Cohort, adjustment: AdjustmentSet, primary: Answer, protocol: Protocol
+) -> tuple[SensitivityResult, ...]:
+    """Return how the primary outcome's answer changes with the landmark, where several were asked for."""
+    several = [each for each in lengths(protocol) if each is not None]
+    if len(several) < 2 or protocol.time_zero.design is not Design.LANDMARK or protocol.estimand is None:
+        return ()
+    outcome, wanted = protocol.outcomes[0], str(protocol.estimand.population)
+
+    def own(found: Answer) -> list[EffectEstimate]:
+        return [
+            each
+            for each in found.estimates
+            if each.analysis == Analysis.LANDMARK and each.population.split(",")[0] == wanted
+        ]
+
+    rows, findings = [(several[0], own(primary))], []
+    for length in several[1:]:
+        try:
+            trial = emulate(cohort, protocol, outcome.name, length)
+            weighted = weigh_study(trial.cohort, adjustment, protocol)
+            rows.append((length, own(answer(trial, cohort, weighted, outcome, protocol))))
+        except (QuestionError, DataError) as refused:
+            findings.append(not_possible(length, refused.message))
+    return (replace(grid(protocol, rows), findings=tuple(findings)),)
 
 
 def horizons_of(outcome: OutcomeSpec, table: RiskTable) -> list[float]:
@@ -420,25 +586,26 @@ def _competing(table: RiskTable) -> tuple[Finding, ...]:
 # --- what surrounds the answer ------------------------------------------------------------------
 
 
-def summarise_cohort(cohort: Cohort) -> CohortSummary:
-    """Describe a cohort by counts."""
+def summarise_cohort(cohort: Cohort, others: Sequence[Cohort] = ()) -> CohortSummary:
+    """Describe a cohort by counts, and the outcomes of cohorts of the same patients with other outcomes."""
     treated = cohort.treatment == 1
+    outcomes = [(each, outcome) for each in (cohort, *others) for outcome in each.outcomes]
 
-    def events(outcome: str) -> dict[str, int]:
-        hit = cohort.outcome(outcome).event == 1
-        return {"treated": int((hit & treated).sum()), "control": int((hit & ~treated).sum()), "total": int(hit.sum())}
+    def events(each: Cohort, outcome: OutcomeData) -> dict[str, int]:
+        hit, arm = outcome.event == 1, each.treatment == 1
+        return {"treated": int((hit & arm).sum()), "control": int((hit & ~arm).sum()), "total": int(hit.sum())}
 
     return CohortSummary(
         n=len(cohort),
         treated=int(treated.sum()),
         control=int((~treated).sum()),
-        events={outcome.name: events(outcome.name) for outcome in cohort.outcomes},
+        events={outcome.name: events(each, outcome) for each, outcome in outcomes},
         attrition=cohort.attrition,
         time_unit=str(cohort.time_unit),
         treatment_name=cohort.treatment_name,
         treated_label=cohort.treated_label,
         control_label=cohort.control_label,
-        follow_up={outcome.name: median_follow_up(outcome.time, outcome.event) for outcome in cohort.outcomes},
+        follow_up={outcome.name: median_follow_up(outcome.time, outcome.event) for _, outcome in outcomes},
         missing=cohort.missing,
     )
 
@@ -488,6 +655,8 @@ class StudyCheck:
     balance : BalanceTable or None
     positivity : Positivity or None
     findings : tuple of Finding
+    alignment : Alignment or None
+        Whether treatment starts at time zero.
     """
 
     cohort: CohortSummary
@@ -496,6 +665,7 @@ class StudyCheck:
     balance: BalanceTable | None
     positivity: Positivity | None
     findings: tuple[Finding, ...]
+    alignment: Alignment | None = None
 
 
 @dataclass(frozen=True)
@@ -543,14 +713,20 @@ class Study:
         InputError, QuestionError
             As :meth:`run` would.
         """
-        adjustment, of_graph = identify_study(self.protocol, ask_dowhy=ask_dowhy)
-        cohort = select(self.protocol, adjustment.columns)
-        weighted = weigh_study(complete(cohort, self.protocol)[0], adjustment, self.protocol)[0]
+        protocol = self.protocol
+        adjustment, of_graph = identify_study(protocol, ask_dowhy=ask_dowhy)
+        population = select(protocol, at_time_zero(adjustment, protocol))
+        trial = emulate(complete(population, protocol)[0], protocol, protocol.outcomes[0].name)
+        weighted = None
+        if protocol.time_zero.design not in TIMED:
+            weighted = weigh_study(trial.cohort, adjustment, protocol)[0]
+        of_weights = weighted.findings if weighted else trial.table.weights.findings if trial.table.weights else ()
         return StudyCheck(
-            cohort=summarise_cohort(cohort),
+            cohort=summarise_cohort(trial.cohort),
             adjustment=adjustment,
-            weights=weighted.summary,
-            balance=weighted.balance,
-            positivity=weighted.positivity,
-            findings=(*of_graph, *cohort.findings, *weighted.findings),
+            weights=weighted.summary if weighted else None,
+            balance=weighted.balance if weighted else None,
+            positivity=weighted.positivity if weighted else None,
+            findings=(*of_graph, *trial.cohort.findings, *trial.findings, *of_weights),
+            alignment=check_alignment(population),
         )

@@ -75,7 +75,7 @@ def build_cohort(
     history : DataFrame, optional
         One row a visit: the column of the identifier, ``time``, and the covariates that change.
         Rows of one patient in order of time, none after the end of follow-up.
-    missing : {"refuse", "complete-case"}
+    missing : {"refuse", "complete-case", "impute"}
         What to do with a patient who has no value for a covariate.
     zero_time : {"refuse", "half"}
         What to do with a follow-up time of zero: ``half`` adds half a time unit.

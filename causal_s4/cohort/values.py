@@ -128,7 +128,7 @@ class Cohort:
             Column with the time from time zero to treatment; empty means never treated.
         history : DataFrame, optional
             Long table of changing covariates with the id column, ``time`` and the covariates.
-        missing : {"refuse", "complete-case"}
+        missing : {"refuse", "complete-case", "impute"}
             What to do with a patient who has no value for a covariate.
         zero_time : {"refuse", "half"}
             What to do with a follow-up time of zero.

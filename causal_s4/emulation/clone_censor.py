@@ -419,5 +419,5 @@ def initiation_table(table: RiskTable, level: float = 0.95) -> RegressionTable |
         ),
         ties="piecewise exponential",
         n=table.n_patients,
-        events=len(np.unique(table.patient[(table.arm == 1) & (table.stop > 0)])),
+        events=round(float(weights.parts[0].information[0, 0])),  # the intercept's equation: expected equals observed
     )

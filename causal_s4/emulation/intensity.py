@@ -301,9 +301,7 @@ def _unknown(cohort: Cohort, rows: PersonRows, frame: pd.DataFrame, terms: Terms
             )
 
 
-def time_levels(
-    times: Floats, end: float, grid: float, further: Sequence[float] = (), since: float = 0.0
-) -> Floats:
+def time_levels(times: Floats, end: float, grid: float, further: Sequence[float] = (), since: float = 0.0) -> Floats:
     """Return inner edges of levels of time: about equally many events in each, edges on a grid.
 
     Parameters

@@ -329,6 +329,7 @@ _ONLY_LANDMARK = "only a landmark analysis starts its clock later"
 _ONLY_CLONES = "only clone-censor-weight has a grace period"
 _TIMING_MODEL = "only clone-censor-weight models when treatment starts"
 _NO_PROPENSITY = "treatment changes with time and no propensity score at time zero is fitted"
+_NOTHING_CHANGES = "its Cox model holds covariates of time zero; those that change may carry effects of treatment"
 _START = "when treatment started, for each patient"
 _GRACE_KEYS = ("time_zero.grace_period", "time_zero.timing", "time_zero.natural_until")
 _FIXED_ARM_REFUSES = {**dict.fromkeys(_GRACE_KEYS, _ONLY_CLONES), "initiation": _TIMING_MODEL}
@@ -366,6 +367,8 @@ DESIGNS: Mapping[Design, DesignRecord] = MappingProxyType(
                 refuses={
                     **_FIXED_ARM_REFUSES,
                     "time_zero.landmark": _ONLY_LANDMARK,
+                    "data.history": _NOTHING_CHANGES,
+                    "time_zero.time_varying": _NOTHING_CHANGES,
                     "estimand": "a time-dependent hazard ratio speaks about no fixed population",
                     "propensity": _NO_PROPENSITY,
                 },

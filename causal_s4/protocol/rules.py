@@ -245,6 +245,33 @@ def _history(draft: Draft) -> Iterator[Flaw]:
         )
 
 
+def _max_carry(draft: Draft) -> Iterator[Flaw]:
+    if draft("time_zero", "max_carry") is not None and not draft("time_zero", "time_varying"):
+        yield Flaw(
+            path=("time_zero", "max_carry"),
+            found="would have no effect without time_varying",
+            todo="Leave it out, or name the columns of the history that drive treatment and outcome",
+        )
+
+
+def _published_timing(draft: Draft) -> Iterator[Flaw]:
+    """Name what the weights of published code do not use."""
+    if draft("time_zero", "timing") != "maringe":
+        return
+    idle: tuple[KeyPath, ...] = (
+        ("time_zero", "time_varying"),
+        ("initiation", "interval"),
+        ("initiation", "loss_weights"),
+    )
+    for path in idle:
+        if _readable(draft, path) and draft(*path):
+            yield Flaw(
+                path=path,
+                found='would have no effect with timing "maringe"',
+                todo='Leave it out, or set timing = "density"',
+            )
+
+
 def _natural_until(draft: Draft) -> Iterator[Flaw]:
     until, timing = draft("time_zero", "natural_until"), draft("time_zero", "timing")
     if until is None or draft("time_zero", "design") is not Design.CLONE_CENSOR_WEIGHT:
@@ -458,6 +485,8 @@ _RULES = (
     _design_requires,
     _design_refuses,
     _history,
+    _max_carry,
+    _published_timing,
     _natural_until,
     _initiation_interval,
     _populations,

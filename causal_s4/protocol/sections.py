@@ -235,6 +235,9 @@ class TimeZero(Part):
         default=None, description='With timing = "natural": until when practice is left as it is.'
     )
     time_varying: Texts = Field(default=(), description="Columns of the history that drive both treatment and outcome.")
+    max_carry: Length | None = Field(
+        default=None, description="How long a value of the history is carried forward; a year if left out."
+    )
 
 
 class OutcomeSpec(Part):
@@ -306,6 +309,9 @@ class Initiation(Terms):
     )
     truncate: Quantiles | None = Field(
         default=None, description="Lower and upper quantile at which weights are cut; brings confounding back."
+    )
+    loss_weights: Flag = Field(
+        default=False, description="Whether to weight for loss to follow-up as well, over the whole follow-up."
     )
 
 

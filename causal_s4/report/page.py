@@ -20,9 +20,10 @@ from markupsafe import Markup
 
 from causal_s4.protocol.vocabulary import Arm, Measure
 from causal_s4.report import checklists, explore, prose, tables
-from causal_s4.report.figures import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, drawings, file_suffix
+from causal_s4.report.figures import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, file_suffix
 from causal_s4.report.methods_text import Draft, draft
 from causal_s4.report.numbers import NumberStyle, round_half_up
+from causal_s4.report.plots import every_drawing
 from causal_s4.report.reading import ASSOCIATION, Reading, Side, capital, clean, join, mid, pretty, printable, state
 from causal_s4.results import EffectEstimate, SensitivityResult, StudyResult
 
@@ -81,7 +82,7 @@ def render(reading: Reading, drawn: Mapping[str, Drawing] | None = None) -> str:
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters["hold"] = hold
-    context = _Context(reading, drawn if drawn is not None else {each.name: each for each in drawings(reading)}).build()
+    context = _Context(reading, drawn if drawn is not None else every_drawing(reading)).build()
     return environment.get_template("report.html").render(context)
 
 
@@ -205,11 +206,13 @@ class _Context:
             "serious": [each for each in result.findings if each.severity == "serious"],
             "trial": self._table(prose.trial_table(reading)),
             "flow": self._flow(),
+            "clones": self._figure("clones"),
             "patients": self._present(tables.events_table(reading), tables.baseline_table(reading)),
             "assumptions": self._assumptions(),
             "balance": self._balance(),
             "outcomes": self._outcomes(first),
             "effect_tables": self._present(tables.hazards_table(reading), tables.benchmark_table(reading)),
+            "doubt": [item for name in ("specifications", "contour") for item in self._figure(name)],
             "sensitivity": [self._sensitivity(each, index) for index, each in enumerate(result.sensitivity, 1)],
             "findings": prose.findings(reading),
             "regressions": self._present(*(tables.regression_table(reading, each) for each in result.regressions)),

@@ -34,6 +34,19 @@ _METADATA: Mapping[str, dict[str, Any]] = {
 }
 
 
+def every_drawing(reading: Reading) -> dict[str, Drawing]:
+    """Return every figure that a result has data for, by name, in the order a report shows them."""
+    flow = getattr(reading.result, "clone_flow", None)
+    found = (
+        diagram(reading),
+        *drawings(reading),
+        clones_drawing(reading, flow) if isinstance(flow, CloneFlow) else None,
+        contour_drawing(reading),
+        specification_drawing(reading),
+    )
+    return {drawing.name: drawing for drawing in found if drawing is not None}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plot:
     """A figure at a width, ready to be saved or shown in a notebook.
@@ -120,7 +133,7 @@ class Plots:
 
     @cached_property
     def _drawn(self) -> dict[str, Drawing]:
-        return {each.name: each for each in drawings(self._reading)}
+        return every_drawing(self._reading)
 
     def ladder(
         self, outcome: str | None = None, *, measure: str = Measure.HAZARD_RATIO, width: str | float = "double"
@@ -163,17 +176,17 @@ class Plots:
 
     def dag(self, *, width: str | float = "double") -> Plot:
         """Return the causal diagram with the adjustment set marked in it."""
-        return self._made(diagram(self._reading), "dag", width, "it holds no drawing of the causal diagram")
+        return self._plot("dag", width, "it holds no drawing of the causal diagram")
 
     def contour(self, *, width: str | float = "double") -> Plot:
         """Return what an unmeasured confounder of every pair of strengths could make of the estimate."""
         why = 'it holds no grid of bias factors; ask for [sensitivity."bias-factor"]'
-        return self._made(contour_drawing(self._reading), "contour", width, why)
+        return self._plot("contour", width, why)
 
     def specifications(self, *, width: str | float = "double") -> Plot:
         """Return the estimates of every reasonable choice of analysis, in order, over their choices."""
         why = 'it holds no specification curve; ask for [sensitivity."specification-curve"]'
-        return self._made(specification_drawing(self._reading), "specifications", width, why)
+        return self._plot("specifications", width, why)
 
     def clones(self, flow: CloneFlow | None = None, *, width: str | float = "double") -> Plot:
         """Return what became of the clones of each arm.
@@ -184,8 +197,7 @@ class Plots:
             Of a clone-censor-weight analysis; the result's own by default.
         width : str or float
         """
-        shown = flow if flow is not None else getattr(self._reading.result, "clone_flow", None)
-        drawing = clones_drawing(self._reading, shown) if isinstance(shown, CloneFlow) else None
+        drawing = self._drawn.get("clones") if flow is None else clones_drawing(self._reading, flow)
         return self._made(drawing, "clones", width, "no clones were made: its design is not clone-censor-weight")
 
     def _suffix(self, outcome: str | None) -> str:

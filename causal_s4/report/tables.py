@@ -673,6 +673,8 @@ def sensitivity_table(reading: Reading, result: SensitivityResult, number: int) 
     def cell(row: Mapping[str, Any], key: str) -> str:
         if joined and key == "value" and row.get("lower") is not None and row.get("upper") is not None:
             return f"{answer(row, key)} ({reading.numbers.interval(answer(row, 'lower'), answer(row, 'upper'))})"
+        if key.startswith("p_") and isinstance(row.get(key), float):
+            return reading.numbers.p_value(row[key], symbol=False)
         return answer(row, key) if key in _ANSWERS else scalar(reading, row.get(key))
 
     words = {key for key in keys if any(isinstance(row.get(key), str) for row in result.table)}
@@ -737,8 +739,13 @@ def sheets(reading: Reading) -> dict[str, str]:
     Text that a spreadsheet would run as a formula is preceded by an apostrophe. Suppressed counts
     are empty cells.
     """
+    return {f"{name}.csv": text for name, rows in records(reading).items() if (text := csv_text(list(rows)))}
+
+
+def records(reading: Reading) -> dict[str, Iterable[Mapping[str, Any]]]:
+    """Return the tables as records in full precision, by name. Suppressed counts are None."""
     result = reading.result
-    records: dict[str, Iterable[Mapping[str, Any]]] = {
+    return {
         "flow": (
             {"step": s.step, "excluded": _shown(reading, s.excluded), "n": _shown(reading, s.n)}
             for s in reading.attrition()
@@ -768,7 +775,6 @@ def sheets(reading: Reading) -> dict[str, str]:
         "sensitivity": (record for each in result.sensitivity for record in _sensitivity_records(each)),
         "findings": (_flat(finding, skip=("numbers",)) for finding in result.findings),
     }
-    return {f"{name}.csv": text for name, rows in records.items() if (text := csv_text(list(rows)))}
 
 
 def csv_text(records: Sequence[Mapping[str, Any]]) -> str:

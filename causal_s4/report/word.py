@@ -7,6 +7,7 @@ empty paragraphs. A table has three rules, repeats its heading on every page and
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ from causal_s4.report import checklists, prose, tables
 from causal_s4.report.archive import without_times
 from causal_s4.report.figures import Drawing
 from causal_s4.report.methods_text import Draft, draft
-from causal_s4.report.reading import Reading, capital, clean
+from causal_s4.report.reading import Reading, capital, clean, mid
 from causal_s4.report.tables import Column, Row, Table
+from causal_s4.results import SensitivityResult
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -30,7 +32,8 @@ _PAPER = (8.27, 11.69)  # A4, inches
 _LANDSCAPE = _PAPER[1] - 2 * _MARGIN
 _PORTRAIT = _PAPER[0] - 2 * _MARGIN
 # A table of a sensitivity analysis longer than this is cut; the workbook has it whole.
-_MOST_ROWS = 24
+_MOST_ROWS = 12
+_LONGEST_WORD, _LONGEST_CELL = 1.6, 1.7  # inches
 
 
 def report_docx(reading: Reading, drawn: Mapping[str, Drawing], pictures: Mapping[str, bytes] | None = None) -> bytes:
@@ -223,26 +226,32 @@ def findings_table(reading: Reading) -> Table | None:
 
 
 def sensitivity_table(reading: Reading) -> Table | None:
-    """Return every sensitivity analysis in one table of four columns; None without any.
+    """Return every sensitivity analysis in one table of settings and results; None without any.
 
     An analysis is a heading with what it is about; under it stands its answer, or a row for each setting.
     """
     rows: list[Row] = []
     cut = False
     for number, result in enumerate(reading.result.sensitivity, 1):
-        about = tables.target_words(reading, result)
-        rows.append(Row(cells=(f"{capital(clean(result.method))}{about}",), kind="section"))
+        heading = f"{capital(clean(result.method))}{tables.target_words(reading, result)}"
+        if not rows or heading != next(row.cells[0] for row in reversed(rows) if row.kind == "section"):
+            rows.append(Row(cells=(heading,), kind="section"))
         said = prose.sensitivity_sentence(reading, result)
-        if said:
-            rows.append(Row(cells=("Answer", said), kind="level"))
+        rows += [Row(cells=("Answer", said), kind="level")] if said else []
+        rows += [
+            Row(cells=("Not made", clean(each.message)), kind="level")
+            for each in result.findings
+            if result.value is None
+        ]
         grid = tables.sensitivity_table(reading, result, number)
-        if grid is not None:
-            shown = grid.rows[:_MOST_ROWS]
-            cut = cut or len(shown) < len(grid.rows)
-            rows += [_setting(grid.columns, row) for row in shown]
+        settings = _settings(result, grid) if grid else []
+        rows += settings[:_MOST_ROWS]
+        cut = cut or len(settings) > _MOST_ROWS
     if not rows:
         return None
-    note = f"Of each analysis at most {_MOST_ROWS} settings are shown; tables.xlsx has all of them."
+    note = (
+        f"Of each analysis at most {_MOST_ROWS} settings are shown; tables.xlsx has all of them, with further columns."
+    )
     return Table(
         name="sensitivity",
         caption="Sensitivity analyses",
@@ -252,10 +261,26 @@ def sensitivity_table(reading: Reading) -> Table | None:
     )
 
 
-def _setting(columns: Sequence[Column], row: Row) -> Row:
-    """Return a row of a grid as two cells: the first column names the setting, the others follow in words."""
-    first, *rest = (f"{column.label}: {cell}" for column, cell in zip(columns, row.cells, strict=True))
-    return Row(cells=(first, "; ".join(rest)), kind="level")
+def _settings(result: SensitivityResult, grid: Table) -> list[Row]:
+    """Return a grid as rows of two cells: the choices made, and what came of them.
+
+    Choices stand before the value in a grid; where it has no column of that name, its first column is the
+    choice. What is the same in every row tells rows not apart and is left to the workbook.
+    """
+    keys = list(dict.fromkeys(key for row in result.table for key in row))
+    labels = [column.label for column in grid.columns]
+    valued = "value" in keys[1:]
+    split, last = (keys.index("value"), keys.index("value") + 1) if valued else (1, len(labels))
+    differs = [len(grid.rows) == 1 or len({row.cells[i] for row in grid.rows}) > 1 for i in range(len(labels))]
+
+    def words(cells: Sequence[str], start: int, end: int) -> str:
+        shown = [i for i in range(start, end) if differs[i] or i == split]
+        return capital("; ".join(f"{mid(labels[i])} {cells[i]}" for i in shown))
+
+    return [
+        Row(cells=(words(row.cells, 0, split) or row.cells[0], words(row.cells, split, last)), kind="level")
+        for row in grid.rows
+    ]
 
 
 # --- the table as XML -----------------------------------------------------------------------------
@@ -289,28 +314,35 @@ _FIXED = {
 
 
 def _widths(table: Table, width: float) -> list[float]:
-    """Return the width of each column in inches: as much as its longest word needs, then by how much it holds."""
-    columns = len(table.columns)
-    least, most = [0.0] * columns, [0.0] * columns
-    lines = [[column.label for column in table.columns], *(row.cells for row in table.rows if row.kind != "section")]
-    for number, cells in enumerate(lines):
-        for index, cell in enumerate(cells):
-            wide = 0.072 if number == 0 else 0.062  # inches a letter of the small font, bold or not
-            parts = cell.replace("\n", " ").split(" ")
-            least[index] = max(least[index], min(0.14 + wide * max(map(len, parts)), 1.6))
-            most[index] = max(most[index], min(0.14 + wide * len(cell), 3.4))
+    """Return the width of each column in inches.
+
+    Each gets what its longest word needs, then as far as there is room what its longest cell needs up to a
+    limit; what is left goes to the columns of sentences, by how much they hold.
+    """
+    columns = range(len(table.columns))
+    rows = [
+        tuple(column.label for column in table.columns),
+        *(row.cells for row in table.rows if row.kind != "section"),
+    ]
+    cells = [[row[i] for row in rows] for i in columns]
+    least = [
+        max(_inches(word, bold=cell is each[0]) for cell in each for word in re.split(r"[ \n]", cell)) for each in cells
+    ]
+    least = [min(each, _LONGEST_WORD) for each in least]
+    wanted = [min(max(_inches(cell, bold=cell is each[0]) for cell in each), _LONGEST_CELL) for each in cells]
+    more = [max(want - low, 0.0) for want, low in zip(wanted, least, strict=True)]
     spare = width - sum(least)
     if spare <= 0:
         return [each * width / sum(least) for each in least]
-    wanted = [max(high - low, 0.0) for low, high in zip(least, most, strict=True)]
-    share = min(1.0, spare / sum(wanted)) if sum(wanted) else 0.0
-    shown = [low + share * more for low, more in zip(least, wanted, strict=True)]
-    # What is left over goes to the columns of words, the table as wide as the page only if it holds sentences.
+    share = min(1.0, spare / sum(more)) if sum(more) else 0.0
+    shown = [low + share * each for low, each in zip(least, more, strict=True)]
     left = width - sum(shown)
-    words = [i for i, column in enumerate(table.columns) if not column.numeric and most[i] >= 3.4]
-    for index in words:
-        shown[index] += left / len(words)
-    return shown
+    holds = [sum(map(len, cells[i])) ** 0.7 if wanted[i] >= _LONGEST_CELL else 0.0 for i in columns]
+    return [each + left * hold / (sum(holds) or 1.0) for each, hold in zip(shown, holds, strict=True)]
+
+
+def _inches(text: str, *, bold: bool) -> float:
+    return 0.14 + (0.072 if bold else 0.062) * len(text)
 
 
 def _spanner_xml(table: Table, inches: Sequence[float]) -> Any:

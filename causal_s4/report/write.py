@@ -193,24 +193,33 @@ def contents(result: StudyResult) -> dict[str, bytes]:
     dict of str to bytes
         The same input gives the same bytes, ``SHA256SUMS`` included.
     """
-    from causal_s4.report.figures import drawings
+    from causal_s4.report.methods_text import draft, latex, markdown
     from causal_s4.report.page import render
+    from causal_s4.report.plots import every_drawing
     from causal_s4.report.tables import sheets
+    from causal_s4.report.word import report_docx
+    from causal_s4.report.workbook import tables_xlsx
 
     reading = Reading(result)
-    drawn = drawings(reading)
+    drawn = every_drawing(reading)
+    text = draft(reading)
     files = {
-        "report.html": render(reading, {each.name: each for each in drawn}).encode(),
+        "report.html": render(reading, drawn).encode(),
+        "methods.md": markdown(text).encode(),
+        "methods.tex": latex(text).encode(),
+        "tables.xlsx": tables_xlsx(reading),
         "results.json": results_json(result).encode(),
         "protocol.resolved.toml": result.protocol.to_toml().encode(),
     }
     for name, text in sheets(reading).items():
         files[f"tables/{name}"] = text.encode()
-    for drawing in drawn:
-        files[f"figures/{drawing.name}.svg"] = drawing.svg().encode()
-        files[f"figures/{drawing.name}.png"] = drawing.png()
-    if result.adjustment.drawing:
-        files["figures/dag.svg"] = result.adjustment.drawing.encode()
+    pictures = {name: drawing.png() for name, drawing in drawn.items()}
+    for name, drawing in drawn.items():
+        # The diagram's own drawing is the one that the page shows.
+        vectors = result.adjustment.drawing if name == "dag" else drawing.svg()
+        files[f"figures/{name}.svg"] = vectors.encode()
+        files[f"figures/{name}.png"] = pictures[name]
+    files["report.docx"] = report_docx(reading, drawn, pictures)
     files[CHECKSUMS] = "".join(f"{_digest(data)}  {name}\n" for name, data in sorted(files.items())).encode()
     return files
 

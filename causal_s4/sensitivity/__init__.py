@@ -10,7 +10,22 @@
 ``marginal_model``        What if patients with the same covariates were not equally likely to be treated?
 ``weight_bounds``         What could weights alone say if the odds of treatment were off?
 ``matched_pairs``         How unlike could two matched patients be in what was not measured?
+``measured_strength``     How strong are the confounders that were measured?
+``leave_one_out``         What did each measured covariate do to the estimate?
+``arm_models``            The models behind the bounds, and the bounds of one study
+``pair_matching``         The pairs behind the matched bounds
+``negative_control``      Does treatment seem to do what it cannot do?
+``weighting_grids``       Does the answer hang on the weights?
+``follow_up``             Does the answer hang on who was followed?
+``not_at_random``         What if values are missing because of what they would have been?
+``misclassification``     What if a covariate was recorded wrongly?
+``refuters``              Does the machinery find what it should?
+``specification_curve``   Does the answer hang on one choice?
+``trial_benchmark``       Does the answer agree with the randomised trials?
 ========================  =================================================================================
+
+From ``measured_strength`` on, an estimate is made again: by a :class:`~causal_s4.sensitivity.question.Question`,
+which is handed in.
 """
 
 from causal_s4.sensitivity.bias_factor import bias_contour, bias_factor, bias_factor_array

@@ -98,9 +98,10 @@ class CoxWithOffset:
             return np.asarray(crossed - (means * self._deaths[:, None]).T @ means)
 
         def newton_step(coefficients: Floats) -> Floats:
-            risk, baseline, means = self._pieces(coefficients, offset)
-            score = self._design.T @ (self._event - risk * baseline)
-            return np.asarray(np.linalg.solve(information(risk, baseline, means), score))
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # a step too far ends the search
+                risk, baseline, means = self._pieces(coefficients, offset)
+                score = self._design.T @ (self._event - risk * baseline)
+                return np.asarray(np.linalg.solve(information(risk, baseline, means), score))
 
         self._coefficients = _settle(newton_step, self._coefficients, "model of survival")
         risk, baseline, means = self._pieces(self._coefficients, offset)

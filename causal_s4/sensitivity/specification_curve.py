@@ -21,6 +21,8 @@ COMPLETE_CASES = "complete cases"
 POPULATIONS = (Estimand.ATE, Estimand.ATT, Estimand.ATO, Estimand.ATM)
 METHODS = ("logistic", "entropy-balancing")
 TRUNCATIONS: tuple[tuple[float, float] | None, ...] = (None, (0.01, 0.99))
+MORE_TRUNCATIONS = (*TRUNCATIONS, (0.0, 0.99), (0.025, 0.975))
+MORE_TRIMS: tuple[float | None, ...] = (None, 0.025, 0.05, 0.1)
 _BOUNDED = (Estimand.ATO, Estimand.ATM)
 
 
@@ -87,6 +89,7 @@ def specification_curve(
             "admissible": len(admissible),
             "excluding_one": excluding,
             "share_excluding_one": excluding / len(admissible) if admissible else None,
+            "share_of_all_excluding_one": sum(bool(row["excludes_one"]) for row in done) / len(done) if done else None,
             "rule": (
                 "admissible: the whole adjustment set, nobody left out for a missing value, and both arms worth at least "
                 f"{FEWEST:g} patients after weighting"

@@ -162,24 +162,34 @@ def test_forty_cohorts_without_an_effect():
 
 
 @pytest.fixture(scope="module")
-def three_hundred():
-    return stage4_estimates(range(1, 301), effect="null")
+def many():
+    """Fifteen hundred cohorts, so that a coverage is known to half a per cent."""
+    return stage4_estimates(range(1, 1501), effect="null")
 
 
 @pytest.mark.slow
-def test_three_hundred_cohorts_naive(three_hundred):
+def test_many_cohorts_naive(many):
     """Confounding by indication alone looks like a benefit, as in published registries."""
-    naive = np.array(three_hundred["naive"])[:, 0]
+    naive = np.array(many["naive"])[:, 0]
     assert 0.45 < np.exp(naive[:, 0].mean()) < 0.70
     assert (naive[:, 0] + norm.ppf(0.975) * naive[:, 1] < 0).all()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("population", POPULATIONS)
-def test_three_hundred_cohorts_weighted(three_hundred, population):
-    found = Recovery(three_hundred[population], truth_of("stage4", population, effect="null"))
-    print(population, found.z, found.coverage, found.ratio)
+def test_many_cohorts_weighted(many, population):
+    """No bias, and intervals of 95% that cover 93% to 97% of the time.
+
+    They cover a little less than they should: with sixteen terms and some 120 (ATC) to 400 (ATO) effective patients
+    in the smaller arm, the first-order standard error is 1 to 3% small.
+    """
+    found = Recovery(many[population], truth_of("stage4", population, effect="null"))
     assert abs(found.z[0]) < 2
+    assert (np.abs(found.z) < 3).all()
+    assert (found.coverage >= 0.93).all()
+    assert (found.coverage <= 0.97).all()
+    assert (found.ratio > 0.96).all()
+    assert (found.ratio < 1.02).all()
 
 
 @pytest.mark.slow
@@ -190,6 +200,5 @@ def test_cohorts_with_an_effect(effect):
     for population in ("ATE", "ATT", "ATO"):
         truth = truth_of("stage4", population, stabilised=population == "ATE", effect=effect)
         recovered = Recovery(found[population], truth)
-        print(effect, population, recovered.z, recovered.coverage, recovered.ratio, truth[:, 0])
         assert (np.abs(recovered.z) < 3).all(), population
         assert (recovered.coverage > 0.90).all(), population

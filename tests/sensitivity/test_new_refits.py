@@ -19,6 +19,7 @@ from causal_s4.results import Benchmark, EffectEstimate
 from causal_s4.sensitivity.arm_models import StratifiedCox, bounded_population, marginal_bounds
 from causal_s4.sensitivity.follow_up import early_deaths_excluded, informative_censoring, loss_bounds, lost
 from causal_s4.sensitivity.leave_one_out import ALL_TOGETHER, leave_one_out
+from causal_s4.sensitivity.measured_strength import measured_strengths
 from causal_s4.sensitivity.misclassification import misclassification
 from causal_s4.sensitivity.negative_control import early_events, negative_outcomes
 from causal_s4.sensitivity.pair_matching import greedy_pairs, matched_bounds
@@ -344,6 +345,43 @@ def test_the_specification_curve_keeps_what_makes_sense(question: Question) -> N
     assert all(row["covariates"] == "all" for row in admissible)
     excluding = sum(not row["lower"] <= 1 <= row["upper"] for row in admissible)
     assert result.parameters["share_excluding_one"] == pytest.approx(excluding / len(admissible))
+
+
+def test_measured_covariates_have_the_strengths_of_their_tables(question: Question) -> None:
+    found = rows(measured_strengths(question), "covariate")["burden"]
+    data = question.data
+    treated, burden = question.cohort.treatment == 1, question.cohort.covariates["burden"].to_numpy() == 1
+    shares = burden[treated].mean(), burden[~treated].mean()
+    assert found["rr_eu"] == pytest.approx(max(shares[1] / shares[0], (1 - shares[0]) / (1 - shares[1])))
+    risks = {
+        (arm, side): 1 - float(KaplanMeierFitter().fit(data.time[mask], data.event[mask]).predict(24.0))
+        for arm in (True, False)
+        for side in (True, False)
+        for mask in [(treated == arm) & (burden == side)]
+    }
+    assert found["rr_ud"] == pytest.approx(max(risks[arm, True] / risks[arm, False] for arm in (True, False)))
+
+
+def hidden(n: int, seed: int) -> tuple[pd.DataFrame, float]:
+    """Return a cohort whose unmeasured confounder makes a treatment without effect look good, and the true lambda."""
+    generator = np.random.default_rng(seed)
+    age, u = generator.normal(size=n), (generator.random(n) < 0.5).astype(int)
+    # given age the odds of treatment are 2.2 times the modelled ones for one half, 1/2.2 times for the other
+    chance = np.where(u == 1, 2.2 / 3.2, 1 / 3.2)
+    a = (generator.random(n) < chance).astype(int)
+    death = generator.exponential(1 / (0.05 * np.exp(0.3 * age - 3.5 * u)))
+    censored = generator.uniform(26, 60, n)
+    frame = {"a": a, "age": age, "time": np.minimum(death, censored) + 1e-3, "event": (death <= censored).astype(int)}
+    return pd.DataFrame(frame), 2.2
+
+
+def test_bounds_hold_the_truth_at_the_true_lambda_and_not_at_half_the_strength() -> None:
+    data, strength = hidden(3000, 31)
+    question = ask(data, covariates=("age",))
+    full, half = marginal_bounds(question, lambdas=(strength, np.sqrt(strength)))[:2]
+    assert question.answered.effects["survival difference"].lower > 0.1
+    assert full.lower - 0.02 <= 0 <= full.upper
+    assert half.lower > 0.05
 
 
 def estimate(**changes: Any) -> EffectEstimate:

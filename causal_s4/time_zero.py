@@ -1,0 +1,338 @@
+"""The answers of designs in which treatment starts after time zero: changing treatment, and cloned strategies.
+
+Landmark analyses need nothing of their own: from the landmark on they are a comparison of fixed arms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from causal_s4.cohort import Cohort, RiskTable
+from causal_s4.emulation.alignment import refuse_immortal_time
+from causal_s4.emulation.clone_censor import initiation_table
+from causal_s4.emulation.clone_flow import balance_over_time, clone_flow, clone_weight_summary, timed_balance_findings
+from causal_s4.emulation.time_dependent import mantel_byar, simon_makuch_table
+from causal_s4.emulation.trial import Trial, emulate, lengths
+from causal_s4.emulation.weight_checks import default_variance, variance_finding
+from causal_s4.errors import ConvergenceError, DataError, Problem, ProtocolError, QuestionError, UsageError
+from causal_s4.estimation import Comparison, effects_of, estimate_curves, hazards_check, score_test
+from causal_s4.propensity.models import covariate_matrix
+from causal_s4.protocol.protocol import Protocol
+from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Design, Duration, Measure
+from causal_s4.results import (
+    BalanceOverTime,
+    CloneFlow,
+    EffectEstimate,
+    Finding,
+    HazardsCheck,
+    RegressionTable,
+    ScoreTest,
+    SensitivityResult,
+    SurvivalCurve,
+    WeightSummary,
+)
+from causal_s4.survival.functionals import hazard_ratio
+from causal_s4.survival.regression import multivariable_cox
+
+TIMED = (Design.TIME_DEPENDENT, Design.CLONE_CENSOR_WEIGHT)
+"""Designs without arms that are fixed from some time on."""
+_GRIDS = {Design.LANDMARK: "landmark grid", Design.CLONE_CENSOR_WEIGHT: "grace period grid"}
+_FEW_AT_RISK = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedAnswer:
+    """All that was estimated of one outcome, naive first."""
+
+    curves: tuple[SurvivalCurve, ...]
+    estimates: tuple[EffectEstimate, ...]
+    tests: tuple[ScoreTest, ...]
+    hazards: tuple[HazardsCheck, ...]
+    regression: RegressionTable | None
+    findings: tuple[Finding, ...]
+    weights: WeightSummary | None = None
+    flow: CloneFlow | None = None
+    balance: BalanceOverTime | None = None
+
+
+def refuse_misplaced_time(cohort: Cohort, protocol: Protocol) -> None:
+    """Refuse arms fixed at time zero when treatment starts later.
+
+    Raises
+    ------
+    ImmortalTimeError
+        With what ever against never treated would have given.
+    """
+    if protocol.time_zero.design is not Design.BASELINE or cohort.treatment_start is None:
+        return
+    outcome = protocol.outcomes[0].name
+    table = cohort.risk_table(outcome)
+    try:
+        naive = float(np.exp(hazard_ratio(table, np.ones(len(table)), ties=protocol.inference.ties).theta))
+    except ConvergenceError:
+        naive = None
+    refuse_immortal_time(cohort, naive, outcome)
+
+
+def refuse_blocks(protocol: Protocol) -> None:
+    """Refuse what a design without fixed arms has not: sensitivity blocks, and intervals by resampling.
+
+    Raises
+    ------
+    ProtocolError
+    """
+    design = protocol.time_zero.design
+    problems = [
+        Problem(
+            where=f"sensitivity.{name}",
+            found=f'the design "{design}" has no such analysis',
+            todo="Leave it out; several grace periods under [time_zero] are compared with each other",
+        )
+        for name in protocol.sensitivity
+    ]
+    if protocol.inference.method != "influence":
+        problems.append(
+            Problem(
+                where="inference.method",
+                found=f'"{protocol.inference.method}" is not made for the design "{design}"',
+                expected='"influence"',
+            )
+        )
+    if problems:
+        raise ProtocolError(f'the design "{design}" cannot be run as asked:', problems)
+
+
+def answer_timed(cohort: Cohort, outcome: str, horizons: Sequence[float], protocol: Protocol) -> TimedAnswer:
+    """Estimate one outcome under a design without fixed arms, beside ever against never treated.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    outcome : str
+    horizons : sequence of float
+        In the cohort's time unit.
+    protocol : Protocol
+    """
+    trial = emulate(cohort, protocol, outcome)
+    naive = _comparison(cohort.risk_table(outcome), protocol, Analysis.NAIVE)
+    if protocol.time_zero.design is Design.TIME_DEPENDENT:
+        return _changing_treatment(trial, naive, horizons, protocol)
+    return _cloned_strategies(trial, naive, horizons, protocol)
+
+
+def _comparison(table: RiskTable, protocol: Protocol, analysis: Analysis) -> Comparison:
+    weights = table.weights
+    return Comparison(
+        table=table,
+        weights=weights,
+        analysis=analysis,
+        population=UNADJUSTED if weights is None else weights.population,
+        account=weights is None or default_variance(table) == "influence",
+        level=protocol.inference.level,
+        ties=protocol.inference.ties,
+    )
+
+
+# --- changing treatment -------------------------------------------------------------------------
+
+
+def _changing_treatment(trial: Trial, naive: Comparison, horizons: Sequence[float], protocol: Protocol) -> TimedAnswer:
+    changing = _comparison(trial.table, protocol, Analysis.TIME_DEPENDENT)
+    # a Cox model is all that such rows can answer; survival by current treatment is no one's survival
+    (ratio,) = [each for each in effects_of(changing, []) if each.measure == Measure.HAZARD_RATIO]
+    regression, of_regression = _regression(trial, protocol)
+    curves, of_curves = _by_current_treatment(trial, protocol)
+    estimates = [*effects_of(naive, horizons), ratio]
+    if regression is not None:
+        estimates.append(_conditional(regression, protocol.inference.level))
+    return TimedAnswer(
+        curves=(*estimate_curves(naive).values(), *curves),
+        estimates=tuple(estimates),
+        tests=(score_test(naive), score_test(changing), mantel_byar(trial.table, ties=protocol.inference.ties)),
+        hazards=(hazards_check(naive), hazards_check(changing)),
+        regression=regression,
+        findings=(*trial.findings, *of_regression, *of_curves),
+    )
+
+
+def _regression(trial: Trial, protocol: Protocol) -> tuple[RegressionTable | None, tuple[Finding, ...]]:
+    if not len(trial.cohort.covariates.columns):
+        return None, ()
+    matrix = covariate_matrix(trial.cohort, splines={}, log1p=(), interactions=())
+    try:
+        fitted = multivariable_cox(
+            trial.table,
+            matrix.matrix,
+            matrix.terms,
+            ties=protocol.inference.ties,
+            level=protocol.inference.level,
+            treatment=protocol.treatment.name,
+            clustered=True,
+        )
+    except ConvergenceError as error:
+        return None, (
+            Finding(code="no-multivariable-model", severity="caution", step="effects", message=error.message),
+        )
+    return fitted, ()
+
+
+def _conditional(table: RegressionTable, level: float) -> EffectEstimate:
+    row = table.rows[0]
+    return EffectEstimate(
+        outcome=table.outcome,
+        analysis=Analysis.TIME_DEPENDENT,
+        population=CONDITIONAL,
+        measure=str(Measure.HAZARD_RATIO),
+        arm=None,
+        horizon=None,
+        unit="ratio",
+        value=row.hazard_ratio,
+        std_error=row.std_error,
+        lower=row.lower,
+        upper=row.upper,
+        level=level,
+        variance="influence",
+        p_value=row.p_value,
+        n=table.n,
+        events=table.events,
+        ess=float(table.n),
+    )
+
+
+def _by_current_treatment(trial: Trial, protocol: Protocol) -> tuple[tuple[SurvivalCurve, ...], tuple[Finding, ...]]:
+    """Return Simon-Makuch curves from the earliest time at which both have enough patients, labelled as what they are."""
+    starts = np.sort(trial.table.start[(trial.table.arm == 1) & (trial.table.start > 0)])
+    if starts.size < _FEW_AT_RISK:
+        return (), ()
+    landmark = next(
+        (
+            float(time)
+            for time in starts[_FEW_AT_RISK - 1 :]
+            if ((trial.table.arm == 1) & (trial.table.start <= time) & (trial.table.stop > time)).sum() >= _FEW_AT_RISK
+        ),
+        None,
+    )
+    if landmark is None:
+        return (), ()
+    try:
+        table = simon_makuch_table(trial.cohort, landmark, trial.table.outcome)
+    except UsageError:
+        return (), ()
+    unit = str(table.time_unit)
+    comparison = replace(
+        _comparison(table, protocol, Analysis.TIME_DEPENDENT), population="by current treatment, not counterfactual"
+    )
+    return tuple(estimate_curves(comparison).values()), (
+        Finding(
+            code="curves-by-current-treatment",
+            severity="caution",
+            step="effects",
+            message=(
+                f"Curves by current treatment (Simon and Makuch) start at {landmark:.3g} {unit}, when {_FEW_AT_RISK} treated patients are "
+                "at risk, and count time from then. Patients change from one to the other: they are not the survival that "
+                "either treatment would bring."
+            ),
+            numbers={"landmark": landmark},
+        ),
+    )
+
+
+# --- cloned strategies --------------------------------------------------------------------------
+
+
+def _cloned_strategies(trial: Trial, naive: Comparison, horizons: Sequence[float], protocol: Protocol) -> TimedAnswer:
+    assert trial.unweighted is not None
+    table = trial.table
+    unweighted = _comparison(trial.unweighted, protocol, Analysis.CLONE_CENSOR_UNWEIGHTED)
+    weighted = _comparison(table, protocol, Analysis.CLONE_CENSOR_WEIGHT)
+    balance = balance_over_time(
+        table,
+        trial.cohort,
+        time_varying=protocol.time_zero.time_varying,
+        max_carry=None if protocol.time_zero.max_carry is None else protocol.time_zero.max_carry.to(table.time_unit),
+    )
+    assert table.weights is not None
+    return TimedAnswer(
+        curves=tuple(curve for each in (naive, weighted) for curve in estimate_curves(each).values()),
+        estimates=tuple(estimate for each in (naive, unweighted, weighted) for estimate in effects_of(each, horizons)),
+        tests=(score_test(naive), score_test(weighted)),
+        hazards=(hazards_check(naive), hazards_check(weighted)),
+        regression=initiation_table(table, protocol.inference.level),
+        findings=(*trial.findings, *table.weights.findings, variance_finding(table), *timed_balance_findings(balance)),
+        weights=clone_weight_summary(table),
+        flow=clone_flow(table, trial.cohort),
+        balance=balance,
+    )
+
+
+# --- several landmarks or grace periods ---------------------------------------------------------
+
+
+def grid(protocol: Protocol, found: Sequence[tuple[Duration, Sequence[EffectEstimate]]]) -> SensitivityResult:
+    """Return the answers of several landmarks or grace periods, one row each.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    found : sequence of (Duration, sequence of EffectEstimate)
+        The primary one first.
+    """
+    design = protocol.time_zero.design
+    key = "landmark" if design is Design.LANDMARK else "grace_period"
+    rows = [
+        {
+            key: str(length),
+            "measure": each.measure,
+            "horizon": each.horizon,
+            "value": each.value,
+            "lower": each.lower,
+            "upper": each.upper,
+            "n": each.n,
+            "ess": each.ess,
+        }
+        for length, estimates in found
+        for each in estimates
+        if each.arm is None
+    ]
+    first = found[0][1][0]
+    return SensitivityResult(
+        method=_GRIDS[design],
+        target={"outcome": first.outcome, "analysis": first.analysis, "population": first.population},
+        parameters={"primary": str(found[0][0])},
+        direction="either way: each row is about another question, patients still at risk then or another strategy",
+        assumptions=("stated before the results were seen, and never chosen by them",),
+        table=tuple(rows),
+    )
+
+
+def answer_other_grace_periods(
+    cohort: Cohort, horizons: Sequence[float], protocol: Protocol, primary: TimedAnswer
+) -> tuple[SensitivityResult, ...]:
+    """Return how the primary outcome's answer changes with the grace period, where several were asked for."""
+    several = [each for each in lengths(protocol) if each is not None]
+    if len(several) < 2:
+        return ()
+    outcome = protocol.outcomes[0].name
+    own = [each for each in primary.estimates if each.analysis == Analysis.CLONE_CENSOR_WEIGHT]
+    found: list[tuple[Duration, Sequence[EffectEstimate]]] = [(several[0], own)]
+    findings: list[Finding] = []
+    for length in several[1:]:
+        try:
+            table = emulate(cohort, protocol, outcome, length).table
+            found.append((length, effects_of(_comparison(table, protocol, Analysis.CLONE_CENSOR_WEIGHT), horizons)))
+        except (QuestionError, DataError) as refused:
+            findings.append(not_possible(length, refused.message))
+    return (replace(grid(protocol, found), findings=tuple(findings)),)
+
+
+def not_possible(length: Duration, why: str) -> Finding:
+    """Say that a further landmark or grace period has no answer."""
+    return Finding(
+        code="sensitivity-not-possible",
+        severity="note",
+        step="sensitivity",
+        message=f"At {length} there is no answer: {why}.",
+    )
