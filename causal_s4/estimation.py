@@ -537,7 +537,8 @@ def score_test(comparison: Comparison) -> ScoreTest:
     It takes the place of a weighted log-rank test, which treats weights as copies of patients.
     """
     score, gradient = score_gradient(comparison.table, comparison.weight, ties=comparison.ties)
-    z = score / float(standard_errors(comparison.phi(gradient)))
+    std_error = float(standard_errors(comparison.phi(gradient)))
+    z = score / std_error if std_error > 0 else float("nan")  # zero when all have the event at once
     return ScoreTest(
         outcome=comparison.table.outcome,
         analysis=comparison.analysis,

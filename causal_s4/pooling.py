@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from causal_s4.protocol.vocabulary import Analysis, Measure
+from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Measure
 from causal_s4.results import (
     BalanceRow,
     BalanceTable,
@@ -32,6 +32,7 @@ from causal_s4.results import (
 if TYPE_CHECKING:
     from causal_s4.study import Answer, Weighted
 
+_NO_ESTIMAND = (UNADJUSTED, CONDITIONAL)
 _CURVED = (Measure.SURVIVAL, Measure.CUMULATIVE_INCIDENCE)
 
 
@@ -329,7 +330,7 @@ def _first_at_half(times: Floats, survival: Floats) -> float | None:
 
 def _missing_information(several: Sequence[Answer]) -> Finding:
     weighted = [
-        next(e for e in each.estimates if e.measure == Measure.HAZARD_RATIO and e.analysis == Analysis.WEIGHTED)
+        next(e for e in each.estimates if e.measure == Measure.HAZARD_RATIO and e.population not in _NO_ESTIMAND)
         for each in several
     ]
     theta = np.log([_known(each.value) for each in weighted])

@@ -20,11 +20,11 @@ from causal_s4.estimation import Comparison
 from causal_s4.inference.influence import standard_errors
 from causal_s4.missing_data import impute
 from causal_s4.propensity.models import covariate_matrix
-from causal_s4.propensity.weights import weigh
+from causal_s4.propensity.weights import tilted_weights, weigh
 from causal_s4.protocol.methods import stabilised
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.sections import OutcomeSpec
-from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Arm, Duration, Estimand, Measure
+from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Arm, Duration, Estimand, Measure
 from causal_s4.protocol.words import did_you_mean
 from causal_s4.results import Benchmark, EffectEstimate, Finding, Floats, SensitivityResult, Weights
 from causal_s4.sensitivity import follow_up, weighting_grids
@@ -45,9 +45,13 @@ from causal_s4.sensitivity.probabilistic import (
     RatioPrior,
     probabilistic_bias_analysis,
 )
-from causal_s4.sensitivity.question import Answer, Estimate, Question, Recipe, pool_answers
+from causal_s4.sensitivity.question import KEY_MEASURES, Answer, Estimate, Question, Recipe, pool_answers
 from causal_s4.sensitivity.refuters import REPLICATES, SHARE, refute
-from causal_s4.sensitivity.simulated_confounder import RecordedCohort, simulated_confounder_grid
+from causal_s4.sensitivity.simulated_confounder import (
+    RecordedCohort,
+    simulated_confounder_estimates,
+    simulated_confounder_grid,
+)
 from causal_s4.sensitivity.specification_curve import (
     METHODS,
     MORE_TRIMS,
@@ -170,7 +174,7 @@ def probe(
     blocks = plan(protocol)
     tell = progress or (lambda name: None)
     begun = Probe(
-        question=ask(completed, weights, protocol, _horizon(answers[0].estimates)),
+        question=ask(completed, weights, protocol, *_primary(answers[0].estimates)),
         completed=tuple(completed),
         incomplete=incomplete,
         protocol=protocol,
@@ -231,7 +235,9 @@ def _run(name: str, begun: Probe, options: Mapping[str, Any]) -> Results:
 # --- the estimate, made again -------------------------------------------------------------------
 
 
-def ask(completed: Sequence[Cohort], weights: Sequence[Weights], protocol: Protocol, horizon: float) -> Question:
+def ask(
+    completed: Sequence[Cohort], weights: Sequence[Weights], protocol: Protocol, horizon: float, analysis: str
+) -> Question:
     """Return the primary estimate as something that can be asked again.
 
     Parameters
@@ -242,6 +248,8 @@ def ask(completed: Sequence[Cohort], weights: Sequence[Weights], protocol: Proto
     protocol : Protocol
     horizon : float
         In the cohort's time unit.
+    analysis : str
+        What the primary estimate is called.
     """
     estimate = _estimator(protocol)
     outcome = protocol.outcomes[0].name
@@ -256,6 +264,7 @@ def ask(completed: Sequence[Cohort], weights: Sequence[Weights], protocol: Proto
         estimate=estimate,
         level=protocol.inference.level,
         seed=protocol.seed,
+        analysis=analysis,
     )
 
 
@@ -367,8 +376,10 @@ def _as_estimate(measure: str, theta: float, error: float, influence: Floats, z:
     )
 
 
-def _horizon(estimates: Iterable[EffectEstimate]) -> float:
-    return max(each.horizon for each in estimates if each.horizon is not None)
+def _primary(estimates: Iterable[EffectEstimate]) -> tuple[float, str]:
+    """Return the longest horizon of the weighted estimates, and what they are called."""
+    weighted = [each for each in estimates if each.population not in (UNADJUSTED, CONDITIONAL)]
+    return max(each.horizon for each in weighted if each.horizon is not None), weighted[0].analysis
 
 
 # --- what was not measured ----------------------------------------------------------------------
@@ -482,6 +493,7 @@ def _simulated(
     prevalence: float = 0.5,
     sweeps: int = 20,
     burn_in: int = 5,
+    survival: bool = False,
 ) -> Results:
     question = begun.question
     matrix = covariate_matrix(
@@ -508,6 +520,59 @@ def _simulated(
         level=question.level,
     )
     yield replace(result, target={"outcome": question.outcome, "analysis": "multivariable", **result.target})
+    if survival:
+        settings = {"prevalence": prevalence, "sweeps": sweeps, "burn_in": burn_in}
+        yield _simulated_curves(question, recorded, log_odds_of_treatment, log_hazard_ratio, settings)
+
+
+def _simulated_curves(
+    question: Question,
+    recorded: RecordedCohort,
+    log_odds: Sequence[float],
+    log_hazard: Sequence[float],
+    settings: Mapping[str, Any],
+) -> SensitivityResult:
+    """Return weighted effects had the confounder been recorded: the score that knows it makes the weights."""
+    measures = [str(measure) for measure in KEY_MEASURES]
+
+    def estimator(propensity: Floats) -> tuple[Floats, Floats]:
+        values, _ = tilted_weights(question.cohort.treatment, propensity, question.recipe.population)
+        effects = question.answer(weights=Weights.given(values)).effects
+        found = [effects[measure] for measure in measures]
+        return np.array([each.theta for each in found]), np.array([each.std_error**2 for each in found])
+
+    rows = []
+    reach = float(norm.ppf(0.5 + question.level / 2))
+    for place, (odds, hazard) in enumerate((a, b) for a in log_odds for b in log_hazard):
+        theta, error = simulated_confounder_estimates(
+            recorded,
+            estimator,
+            log_odds_of_treatment=odds,
+            log_hazard_ratio=hazard,
+            seed=question.stream("simulated-confounder", place),
+            **settings,
+        )
+        cells: dict[str, Any] = {"log_odds_of_treatment": odds, "log_hazard_ratio": hazard}
+        for j, measure in enumerate(measures):
+            limits = theta[j] + np.array([0.0, -reach, reach]) * error[j]
+            ratio = measure == Measure.HAZARD_RATIO
+            names = (
+                ("value", "lower", "upper")
+                if ratio
+                else tuple(measure.replace(" ", "_") + end for end in ("", "_lower", "_upper"))
+            )
+            cells |= dict(zip(names, (np.exp(limits) if ratio else limits).tolist(), strict=True))
+        rows.append(cells)
+    return question.table_of(
+        "simulated confounder",
+        rows,
+        parameters={**settings, "weights": "from propensity scores that know the confounder, untrimmed and uncut"},
+        direction="either way: down where both strengths have the same sign, up where they differ",
+        assumptions=(
+            "one binary unmeasured confounder, independent of the measured covariates before treatment",
+            "intervals take the weights of each completed data set as known",
+        ),
+    )
 
 
 def _marginal(begun: Probe, *, lambdas: Sequence[float] = LAMBDAS) -> Results:
@@ -670,6 +735,12 @@ def _needs_losses(begun: Probe) -> str:
     return "" if follow_up.lost(begun.question).any() else "nobody left follow-up before the horizon"
 
 
+def _needs_losses_of_one_kind(begun: Probe) -> str:
+    if (begun.question.data.event == 2).any():
+        return "events compete, and of which kind a patient who left would have had is not modelled"
+    return _needs_losses(begun)
+
+
 def _needs_truncation(begun: Probe) -> str:
     if not begun.question.covariates or not weighting_grids.can_truncate(begun.question.recipe):
         return "these weights cannot be cut"
@@ -825,6 +896,7 @@ ANALYSES: Mapping[str, AnalysisKind] = {
             "prevalence": _SHARE,
             "sweeps": _whole(2, 10_000),
             "burn_in": _whole(0, 10_000),
+            "survival": _flag,
         },
         missing=_needs_covariates,
     ),
@@ -846,7 +918,7 @@ ANALYSES: Mapping[str, AnalysisKind] = {
     "informative-censoring": AnalysisKind(
         run=_informative,
         options={"multipliers": _several(_pair(_POSITIVE)), "imputations": _whole(2, 1000)},
-        missing=_needs_losses,
+        missing=_needs_losses_of_one_kind,
     ),
     "loss-bounds": AnalysisKind(run=_losses, missing=_needs_losses),
     "missing-not-at-random": AnalysisKind(

@@ -66,7 +66,9 @@ def plan_resampling(source: Cohort | RiskTable, variance: str, options: Mapping[
         column = asked["cluster"]
         frame = source.covariates
         if frame is None or column not in frame.columns:
-            problems.append(Problem(where="cluster", found=f"no covariate {column!r}", todo="Pass labels, one a patient"))
+            problems.append(
+                Problem(where="cluster", found=f"no covariate {column!r}", todo="Pass labels, one a patient")
+            )
         else:
             asked["cluster"] = frame[column].to_numpy()
     elif "cluster" in asked:

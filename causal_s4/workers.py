@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +133,15 @@ def one_thread() -> Any:
 
 def _on_cluster(task: Task, blocks: Sequence[Block], scheduler: str) -> Iterator[tuple[Block, Answer]]:
     try:
-        from distributed import Client, as_completed
+        distributed: Any = import_module("distributed")
     except ImportError:
         raise UsageError("a cluster needs the package 'distributed': install causal-s4[cluster]") from None
-    with Client(scheduler) as client, warnings.catch_warnings():
+    with distributed.Client(scheduler) as client, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sending large graph")
         # submitted, not scattered: the scheduler can make it again when the worker that holds it is lost
         shared = client.submit(_same, task, pure=False, retries=_RETRIES)
         pending = [client.submit(_in_process, shared, block, pure=False, retries=_RETRIES) for block in blocks]
-        for future in as_completed(pending):
+        for future in distributed.as_completed(pending):
             yield future.result()
 
 

@@ -20,11 +20,11 @@ LAYERS = (
     {"cohort", "design_matrix", "workers"},
     ROOMS,
     {"estimation", "resampled", "missing_data", "pooling"},
-    {"study", "probe", "ladder", "scaffold", "report"},
+    {"study", "probe", "ladder", "time_zero", "scaffold", "report"},
     {"cli"},
 )
 """From the bottom to the top. A module imports its own part and those of lower layers."""
-SHARED_LAYERS = {"estimation", "resampled", "missing_data", "pooling", "study", "probe", "ladder"}
+SHARED_LAYERS = {"estimation", "resampled", "missing_data", "pooling", "study", "probe", "ladder", "time_zero"}
 """Parts that may import others of their own layer."""
 REPORT_READS = {"report", "results", "protocol", "errors"}
 WRITES_ITSELF = {("results.py", "causal_s4.report.write"), ("results.py", "causal_s4.report.plots")}

@@ -124,6 +124,24 @@ draws = 2000
     assert [len(each.parameters["priors"]) for each in of(result, "probabilistic bias analysis")] == [1, 1, 2]
 
 
+def test_a_simulated_confounder_moves_weighted_curves_too(tmp_path: Path) -> None:
+    blocks = """
+[sensitivity.simulated-confounder]
+log_odds_of_treatment = [0.0, 1.0]
+log_hazard_ratio = [-1.5]
+survival = true
+"""
+    result = run(tmp_path, blocks)
+    weighted = of(result, "simulated confounder")[1]
+    nothing, something = weighted.table
+    hazard = result.effects.one(analysis="weighted", measure="hazard ratio")
+    difference = result.effects.one(analysis="weighted", measure="survival difference")
+    # without a link to treatment the confounder moves little; one that spares the treated made them look better
+    assert nothing["value"] == pytest.approx(hazard.value, rel=0.1)
+    assert something["value"] > hazard.value * 1.1
+    assert something["survival_difference"] < difference.value
+
+
 def test_everything_wrong_with_the_blocks_is_said_at_once(tmp_path: Path) -> None:
     blocks = """
 [sensitivity.truncation-grid]
@@ -146,6 +164,16 @@ column = "sites"
         "sensitivity.grace-period-grid",
     ]
     assert "quantiles" in str(caught.value.problems[0])
+
+
+def test_an_analysis_that_cannot_be_made_says_so_and_stops_nothing(tmp_path: Path) -> None:
+    # everybody dies: nobody is lost, and the simulated confounder has no censoring to learn from
+    result = run(tmp_path, frame=cohort().assign(death=1))
+    (simulated,) = of(result, "simulated confounder")
+    assert simulated.value is None
+    assert simulated.findings[0].code == "sensitivity-not-possible"
+    assert "event" in simulated.findings[0].message
+    assert {"loss bounds", "informative censoring"} == CONTRACT - {each.method for each in result.sensitivity}
 
 
 def test_a_block_without_effect_is_refused(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def emulate(cohort: Cohort, protocol: Protocol, outcome: str, length: Duration |
     """
     time_zero = protocol.time_zero
     chosen = length if length is not None else lengths(protocol)[0]
-    carry = {} if time_zero.max_carry is None else {"max_carry": time_zero.max_carry.to(cohort.time_unit)}
+    carry = None if time_zero.max_carry is None else time_zero.max_carry.to(cohort.time_unit)
     if time_zero.design is Design.BASELINE:
         findings = alignment_findings(check_alignment(cohort, outcome)) if protocol.treatment.start else ()
         return Trial(cohort=cohort, table=cohort.risk_table(outcome), findings=findings)
@@ -76,7 +76,7 @@ def emulate(cohort: Cohort, protocol: Protocol, outcome: str, length: Duration |
         raise UsageError(f"the design {time_zero.design} needs its length of time")
     at = chosen.to(cohort.time_unit)
     if time_zero.design is Design.LANDMARK:
-        later = landmark_cohort(cohort, at, time_varying=time_zero.time_varying, outcome=outcome, **carry)
+        later = landmark_cohort(cohort, at, time_varying=time_zero.time_varying, max_carry=carry, outcome=outcome)
         return Trial(cohort=later, table=later.risk_table(), length=chosen)
     return Trial(
         cohort=cohort,
@@ -86,7 +86,7 @@ def emulate(cohort: Cohort, protocol: Protocol, outcome: str, length: Duration |
     )
 
 
-def _clones(cohort: Cohort, protocol: Protocol, outcome: str, grace: float, carry: dict[str, float]) -> RiskTable:
+def _clones(cohort: Cohort, protocol: Protocol, outcome: str, grace: float, carry: float | None) -> RiskTable:
     time_zero, model = protocol.time_zero, protocol.initiation
     assert model is not None
     until, interval = time_zero.natural_until, model.interval
@@ -102,6 +102,6 @@ def _clones(cohort: Cohort, protocol: Protocol, outcome: str, grace: float, carr
         interval=None if interval is None else interval.to(cohort.time_unit),
         loss_weights=model.loss_weights,
         truncate=model.truncate,
+        max_carry=carry,
         outcome=outcome,
-        **carry,
     )

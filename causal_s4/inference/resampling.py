@@ -163,9 +163,7 @@ def resample(
     task = Refit(
         draws=draws,
         weights=replicate_weights(table, weights),
-        sweep=Sweep.of(
-            table.patient, table.arm, table.start, table.stop, table.event, horizons, efron=ties == "efron"
-        ),
+        sweep=Sweep.of(table.patient, table.arm, table.start, table.stop, table.event, horizons, efron=ties == "efron"),
         tile=tile_size(table.n_patients),
         start=start,
     )
@@ -245,19 +243,18 @@ class Refit:
     def __call__(self, block: Block) -> Answer:
         """Refit the replicates of a block, whole tiles at a time."""
         first, last = block
-        values, failure = [], []
-        for begin in range(first // self.tile * self.tile, last, self.tile):
-            wanted = slice(max(first - begin, 0), last - begin)
-            for answer, found in zip((values, failure), self._tile(begin), strict=True):
-                answer.append(found[wanted])
-        return {"values": np.concatenate(values), "failure": np.concatenate(failure)}
+        begin = first // self.tile * self.tile
+        tiles = [self._tile(each) for each in range(begin, last, self.tile)]
+        wanted = slice(first - begin, last - begin)
+        return {
+            "values": np.concatenate([values for values, _ in tiles])[wanted],
+            "failure": np.concatenate([failure for _, failure in tiles])[wanted],
+        }
 
     def _tile(self, begin: int) -> tuple[Floats, NDArray[np.int8]]:
         counts = self.draws.counts(begin, self.tile)
         weight, failure = self.weights.make(counts)
-        values = self.sweep.run(
-            weight, counts, by_row=self.weights.by_row, whole=self.draws.whole, start=self.start
-        )
+        values = self.sweep.run(weight, counts, by_row=self.weights.by_row, whole=self.draws.whole, start=self.start)
         values[failure > 0] = np.nan
         failure[(failure == 0) & np.isnan(values).all(axis=1)] = Failure.EMPTY_ARM
         failure[(failure == 0) & np.isnan(values[:, 0])] = Failure.NO_EVENTS
@@ -289,7 +286,7 @@ class Draws:
 
     @classmethod
     def of(cls, table: RiskTable, plan: Resampling) -> Draws:
-        """Number the units that are drawn, those of a stratum side by side."""
+        """Give numbers to the units that are drawn, those of a stratum side by side."""
         n = table.n_patients
         labels = np.arange(n)
         if plan.cluster is not None:
@@ -336,9 +333,8 @@ class Draws:
         else:
             counts = np.empty((replicates, units))
             (count_draws if self.whole else exponential_draws)(self.key, first, self.strata, counts)
-        if self.unit.size == units and (self.unit[0] == 0) and bool((np.diff(self.unit) == 1).all()):
-            return counts
-        return np.ascontiguousarray(counts[:, self.unit])
+        in_order = self.unit.size == units and bool((self.unit == np.arange(units)).all())
+        return counts if in_order else np.ascontiguousarray(counts[:, self.unit])
 
 
 def _arm_of_patient(table: RiskTable) -> Ints:
@@ -347,4 +343,3 @@ def _arm_of_patient(table: RiskTable) -> Ints:
     if (arm[table.patient] != table.arm).any():
         raise UsageError("patients have rows in both arms, so they cannot be drawn within an arm; leave out stratify")
     return arm
-

@@ -266,9 +266,7 @@ class BatchedNewton:
             if not active.size:
                 break
             everybody = active.size == len(counts)
-            gradient, hessian, furthest = self._sums(
-                beta[active], counts if everybody else counts[active], work
-            )
+            gradient, hessian, furthest = self._sums(beta[active], counts if everybody else counts[active], work)
             step, solvable = _solve(gradient, hessian)
             beta[active] += step
             size = np.abs(step).max(axis=1)
@@ -344,7 +342,9 @@ class BatchedNewton:
         for rows in self._chunks():
             residual, spread = self._at_start(rows)
             # ds/dx: s (1 - 2 p) for the logistic likelihood, where p = y - r; s for tilting
-            slope = spread * (1 - 2 * (self.first[rows] - residual)) if self.likelihood is Likelihood.LOGISTIC else spread
+            slope = (
+                spread * (1 - 2 * (self.first[rows] - residual)) if self.likelihood is Likelihood.LOGISTIC else spread
+            )
             total += self._products(rows).T @ (slope[:, None] * self.design[rows])
         # products of different coefficients stand for both orders
         return total * np.where(left == right, 0.5, 1.0)[:, None]

@@ -91,7 +91,9 @@ def fit_cox(
     """
     model = _likelihood_of(sets, covariates, weight, efron)
     if start is None:
-        start = _near(sets, covariates, weight, efron) if len(weight) >= _THINNED_FROM else np.zeros(covariates.shape[1])
+        start = (
+            _near(sets, covariates, weight, efron) if len(weight) >= _THINNED_FROM else np.zeros(covariates.shape[1])
+        )
     beta = np.array(start, dtype=float)
     state = model.at(beta)
     converged = max_iterations == 0
@@ -194,7 +196,7 @@ class _Likelihood:
         hazard = self.ties.weight / s0
         k = len(self.sets.times)
         cumulated = self._cumulated(hazard)
-        gradient = np.empty_like(self.z)
+        gradient: Floats = np.empty_like(self.z)
         for j in range(self.z.shape[1]):
             mean = self._sums(risk * self.z[:, j]) / s0
             column = relative * (self._cumulated(hazard * mean) - self.z[:, j] * cumulated)

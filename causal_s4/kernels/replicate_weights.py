@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from causal_s4.kernels.batched_newton import BatchedNewton, Likelihood, exponentiate, mask_absent
 from causal_s4.kernels.entropy_balancing import balance_moments
 from causal_s4.kernels.logistic import fit_logistic
-from causal_s4.kernels.risk_sets import Floats
+from causal_s4.kernels.risk_sets import Floats, Ints
 
 _HARD_LIMIT = 20.0  # a Newton step may pass the limit on the way, never by this much
 
@@ -142,12 +142,11 @@ class LogisticWeights:
         _tilt(values, counts, self.treated, _POPULATION[self.population], factor, furthest)
         failure[(failure == 0) & ~(solved & (furthest <= self.furthest))] = Failure.SEPARATED
         if self.truncate is not None:
-            low, high = self.truncate
-            _cut(values, counts, self.treated, low, high, self.nearest)
+            _cut(values, counts, self.treated, np.argsort(values, axis=1), *self.truncate, self.nearest)
         return values, failure
 
     def _factors(self, counts: Floats) -> Floats:
-        """What the weights of controls and of the treated are multiplied by, shape (replicates, 2)."""
+        """Return what weights of controls and of the treated are multiplied by, shape (replicates, 2)."""
         if not self.stabilise:
             return np.ones((len(counts), 2))
         with np.errstate(invalid="ignore"):
@@ -198,52 +197,56 @@ def _tilt(values: Floats, counts: Floats, treated: Floats, population: int, fact
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cut(values: Floats, counts: Floats, treated: Floats, low: float, high: float, nearest: bool) -> None:
+def _cut(values: Floats, counts: Floats, treated: Floats, order: Ints, low: float, high: float, nearest: bool) -> None:
     """Cut each replicate's weights at its own quantiles, over the arms in which weights vary."""
     n = values.shape[1]
+    used = np.empty(n)
     for row in range(values.shape[0]):
-        varies = np.zeros(n, np.bool_)
-        for arm in range(2):
-            smallest, largest = np.inf, -np.inf
-            for i in range(n):
-                if treated[i] == arm and counts[row, i] > 0:
-                    smallest, largest = min(smallest, values[row, i]), max(largest, values[row, i])
-            if largest - smallest > 1e-12:
-                for i in range(n):
-                    varies[i] |= treated[i] == arm and counts[row, i] > 0
-        chosen = np.flatnonzero(varies)
-        if chosen.size == 0:
+        smallest, largest = np.full(2, np.inf), np.full(2, -np.inf)
+        for i in range(n):
+            if counts[row, i] > 0:
+                arm = int(treated[i])
+                smallest[arm] = min(smallest[arm], values[row, i])
+                largest[arm] = max(largest[arm], values[row, i])
+        for i in range(n):
+            arm = int(treated[i])
+            used[i] = counts[row, i] if largest[arm] - smallest[arm] > 1e-12 else 0.0
+        if not used.sum() > 0:
             continue
-        order = chosen[np.argsort(values[row][chosen])]
-        upto = np.cumsum(counts[row][order])
-        sorted_values = values[row][order]
-        bottom = _quantile(sorted_values, upto, low, nearest)
-        top = _quantile(sorted_values, upto, high, nearest)
-        for i in chosen:
-            values[row, i] = min(max(values[row, i], bottom), top)
+        bottom = _quantile(values[row], used, order[row], low, nearest)
+        top = _quantile(values[row], used, order[row], high, nearest)
+        for i in range(n):
+            if used[i] > 0:
+                values[row, i] = min(max(values[row, i], bottom), top)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _quantile(values: Floats, upto: Floats, share: float, nearest: bool) -> float:
-    """Read the quantile of sorted values repeated ``diff(upto)`` times, whole numbers or not."""
-    total = upto[-1]
+def _quantile(values: Floats, counts: Floats, order: Ints, share: float, nearest: bool) -> float:
+    """Read the quantile of values that count often, seldom or in part."""
+    total = float(counts.sum())
     if nearest:
         # type 3: the order statistic nearest to n p, the even one halfway
         place = np.floor(total * share - 0.5)
         exact = total * share - 0.5 == place
-        return _order_statistic(values, upto, place if exact and place % 2 == 0 else place + 1)
+        return _order_statistic(values, counts, order, place if exact and place % 2 == 0 else place + 1)
     place = 1.0 + (total - 1.0) * share
     below = np.floor(place + 4e-16 * place)
-    left = _order_statistic(values, upto, below)
-    right = _order_statistic(values, upto, below + 1.0)
-    return left + max(place - below, 0.0) * (right - left)
+    left = _order_statistic(values, counts, order, below)
+    right = _order_statistic(values, counts, order, below + 1.0)
+    return float(left + max(place - below, 0.0) * (right - left))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _order_statistic(values: Floats, upto: Floats, place: float) -> float:
+def _order_statistic(values: Floats, counts: Floats, order: Ints, place: float) -> float:
     """Return the value that covers a place; a hair of slack because sums of fractions are rounded."""
-    k = np.searchsorted(upto, place * (1.0 - 1e-12))
-    return values[min(k, values.size - 1)]
+    upto, found = 0.0, 0.0
+    for i in order:
+        if counts[i] > 0:
+            upto += counts[i]
+            found = values[i]
+            if upto >= place * (1.0 - 1e-12):
+                break
+    return found
 
 
 @dataclass(frozen=True)
@@ -283,9 +286,7 @@ class EntropyWeights:
             solution = np.linalg.lstsq(basis, np.log(share * target.sum()), rcond=None)[0]
             member = rows.astype(float)
             members.append(member)
-            models.append(
-                BatchedNewton.prepare(Likelihood.TILTING, terms, target, member, solution, furthest=50.0)
-            )
+            models.append(BatchedNewton.prepare(Likelihood.TILTING, terms, target, member, solution, furthest=50.0))
         return cls(tuple(models), tuple(members), target, treated)
 
     def make(self, counts: Floats) -> tuple[Floats, Codes]:

@@ -85,10 +85,7 @@ class RiskSets:
         dead = np.flatnonzero(event)
         times = np.unique(stop[dead])
         last = _places(times, stop)
-        if start is None:
-            first = np.zeros(len(stop), dtype=np.int64)
-        else:
-            first = np.minimum(_places(times, start), last)
+        first = np.zeros(len(stop), dtype=np.int64) if start is None else np.minimum(_places(times, start), last)
         return cls(times, first, last, dead, last[dead] - 1, bool(first.any()))
 
     def at_risk(self, values: Floats) -> Floats:

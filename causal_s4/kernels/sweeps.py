@@ -252,8 +252,8 @@ def _median(survival: Floats, times: Floats) -> float:
             if abs(survival[k] - 0.5) <= _HALF:
                 for later in range(k + 1, times.size):
                     if survival[later] < survival[k] - _HALF:
-                        return (times[k] + times[later]) / 2
-            return times[k]
+                        return float((times[k] + times[later]) / 2)
+            return float(times[k])
     return np.inf
 
 
@@ -263,7 +263,7 @@ def _log_hazard_ratio(at_risk: Floats, deaths: Floats, copies: Floats, efron: bo
     steps = 0
     for j in range(copies.size):
         if copies[j] > 0:
-            steps += np.int64(copies[j]) if efron else 1
+            steps += int(copies[j]) if efron else 1
     zero, one, weight = np.empty(steps), np.empty(steps), np.empty(steps)
     at = 0
     observed, other = 0.0, 0.0
@@ -272,7 +272,7 @@ def _log_hazard_ratio(at_risk: Floats, deaths: Floats, copies: Floats, efron: bo
             continue
         observed += deaths[1, j]
         other += deaths[0, j]
-        parts = np.int64(copies[j]) if efron else 1
+        parts = int(copies[j]) if efron else 1
         if parts == 1:
             zero[at], one[at] = at_risk[0, j + 1], at_risk[1, j + 1]
             weight[at] = deaths[0, j] + deaths[1, j]

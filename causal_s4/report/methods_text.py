@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from causal_s4.protocol.methods import WEIGHTING_METHODS, stabilised
-from causal_s4.protocol.vocabulary import CONDITIONAL, Analysis, Arm, Design, Estimand, Measure
+from causal_s4.protocol.methods import WEIGHTING_METHODS
+from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Arm, Design, Estimand, Measure
 from causal_s4.report import prose
 from causal_s4.report.reading import EFFECT, Reading, capital, clean, join, mid, plural
 from causal_s4.report.references import REFERENCES, numbered
@@ -156,6 +156,10 @@ def _strategies(reading: Reading) -> Said:
     if zero.design == Design.CLONE_CENSOR_WEIGHT:
         grace = join(map(str, zero.grace_period))
         yield _say(f"Starting {treated} within {grace} of time zero was compared with {control}.")
+    elif zero.design == Design.LANDMARK:
+        yield _say(f"Having started {treated} by the landmark was compared with {control} until then.")
+    elif zero.design == Design.TIME_DEPENDENT:
+        yield _say(f"At each moment, patients with {treated} were compared with those still without.")
     else:
         yield _say(f"{capital(treated)} was compared with {control}, as recorded for each patient.")
 
@@ -167,7 +171,7 @@ def _outcome_definitions(reading: Reading) -> Said:
         said += f", the secondary {plural(len(others), 'outcome')} {join(mid(clean(name)) for name in others)}"
     yield _say(f"{said}.")
     yield _say(
-        "Time ran from time zero to the event; patients without the event were censored at the end of follow-up."
+        "Time ran from the start of follow-up to the event; patients without the event were censored when last seen."
     )
     if reading.result.cohort.follow_up:
         yield _say("Median follow-up was computed by the reverse Kaplan\N{EN DASH}Meier method.", "schemper1996")
@@ -253,7 +257,8 @@ def _weights(reading: Reading) -> Said:
         )
     elif summary.method == "entropy-balancing":
         yield _say(
-            f"Weights were found by entropy balancing, which makes the weighted means of the arms equal{given}.",
+            f"Weights were found by entropy balancing, which makes the weighted means of {covariates or 'the covariates'} "
+            "equal in the arms.",
             "hainmueller2012",
         )
     else:
@@ -262,8 +267,6 @@ def _weights(reading: Reading) -> Said:
     yield from _terms(reading)
     yield from _scale(summary)
     spec = protocol.propensity
-    if spec and stabilised(summary.population, spec.stabilise) and summary.method == "logistic":
-        yield _say("They were stabilised by the marginal probability of the patient's own arm.", "cole2008")
     if spec and spec.truncate:
         low, high = (f"{reading.numbers.general(100 * share)}%" for share in spec.truncate)
         yield _say(
@@ -309,6 +312,8 @@ def _scale(summary: WeightSummary) -> Said:
     about = cites.get(Estimand(summary.population), ()) if summary.population in set(Estimand) else ()
     if summary.method != "logistic":
         yield _say(f"{capital(said)}.", *about)
+    elif summary.population in set(Estimand) and said.startswith("stabilised"):
+        yield _say(f"The weights were {said}.", "cole2008")
     elif re.search(r"\be\b", said):
         yield _say(f"Treated and control patients, with e for the propensity score, were weighted by {said}.", *about)
     else:
@@ -348,7 +353,7 @@ def _balance_methods(reading: Reading) -> Said:
 def _estimators(reading: Reading) -> Said:
     made = reading.result.effects.estimates
     measures, analyses = {each.measure for each in made}, {each.analysis for each in made}
-    weighted = Analysis.WEIGHTED in analyses
+    weighted = any(each.population not in (UNADJUSTED, CONDITIONAL) for each in made)
     if measures & {Measure.SURVIVAL, Measure.SURVIVAL_DIFFERENCE}:
         cites = ("kaplan1958", "cole2004") if weighted else ("kaplan1958",)
         which = "(weighted) " if weighted else ""
@@ -356,9 +361,10 @@ def _estimators(reading: Reading) -> Said:
     if Measure.RMST_DIFFERENCE in measures:
         yield _say("Restricted mean survival time is the area under that curve up to the horizon.", "royston2013")
     if Measure.HAZARD_RATIO in measures:
+        alone = "" if Analysis.TIME_DEPENDENT in analyses else " with treatment alone"
         ties = clean(reading.result.protocol.inference.ties).capitalize()
         yield _say(
-            f"Hazard ratios come from Cox models with treatment alone, ties handled by {ties}'s method.",
+            f"Hazard ratios come from Cox models{alone}, ties handled by {ties}'s method.",
             "cox1972",
             f"{ties.lower()}{ {'Efron': '1977', 'Breslow': '1974'}[ties] }",
         )
@@ -386,9 +392,16 @@ def _intervals(reading: Reading) -> Said:
         return
     level = reading.numbers.level(inference.level).removesuffix(" CI")
     first, *others = sorted(of, key=lambda name: -len(of[name]))
-    said = f"Confidence intervals ({level}) were made by {variance_words(first)}"
+    weighted = reading.result.weights is not None or reading.result.protocol.initiation is not None
+
+    def words(name: str) -> str:
+        known = variance_words(name)
+        # What is said of weights holds where there are any.
+        return known if weighted else re.sub(r", with the[^,]* weights .*$", "", known)
+
+    said = f"Confidence intervals ({level}) were made by {words(first)}"
     for name in others:
-        said += f"; those of the {join(map(mid, of[name]))} by {variance_words(name)}"
+        said += f"; those of the {join(map(mid, of[name]))} by {words(name)}"
     yield _say(f"{said}.", *(key for name in (first, *others) for key in _VARIANCE_CITES.get(name, ())))
     if inference.method == "bootstrap" and inference.replicates:
         replicates = reading.numbers.count(inference.replicates)
@@ -408,6 +421,12 @@ def _missing(reading: Reading) -> Said:
         yield _say(f"Values were missing for {said}.")
         if policy == "complete-case":
             yield _say("Patients without a value for a covariate were left out, as the flow chart counts.")
+        elif policy == "impute":
+            yield _say(
+                "They were imputed several times over; every step was repeated in each completed data set, and the "
+                "answers were pooled by Rubin's rules.",
+                "barnard1999",
+            )
     elif cohort.missing:
         yield _say("No covariate value was missing.")
     elif policy == "refuse":

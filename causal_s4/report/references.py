@@ -70,6 +70,8 @@ REFERENCES: Mapping[str, str] = MappingProxyType(
         "survival analysis. Stat Med 2016;35:5642-5655. doi:10.1002/sim.7084",
         "efron1981": "Efron B, Stein C. The jackknife estimate of variance. Ann Stat 1981;9:586-596. "
         "doi:10.1214/aos/1176345462",
+        "barnard1999": "Barnard J, Rubin DB. Small-sample degrees of freedom with multiple imputation. Biometrika "
+        "1999;86:948-955. doi:10.1093/biomet/86.4.948",
         "schemper1996": "Schemper M, Smith TL. A note on quantifying follow-up in studies of failure time. Control Clin "
         "Trials 1996;17:343-346. doi:10.1016/0197-2456(96)00075-X",
         # --- doubt

@@ -168,7 +168,7 @@ class _Writer:
         shape = paragraph.add_run().add_picture(io.BytesIO(picture), width=_length(self.width))
         most = _length(8.2 if self.width == _PORTRAIT else 5.2)
         if shape.height > most:
-            shape.width, shape.height = int(shape.width * most / shape.height), most
+            shape.width, shape.height = _length(shape.width / _PER_INCH * most / shape.height), most
         described = shape._inline.docPr
         described.set("name", f"Figure {self.figures}")
         described.set("title", _fit(drawing.title))
@@ -287,12 +287,17 @@ def _settings(result: SensitivityResult, grid: Table) -> list[Row]:
 
 
 def _table_xml(table: Table, width: float) -> Any:
-    from docx.oxml import OxmlElement
-
     inches = _widths(table, width)
-    root = OxmlElement("w:tbl")
-    root.append(_properties("w:tblPr", {"w:tblW": {"w:w": str(_twips(sum(inches))), "w:type": "dxa"}}, _FIXED))
-    grid = OxmlElement("w:tblGrid")
+    root = _element("w:tbl")
+    properties = _element("w:tblPr")
+    properties.append(_element("w:tblW", {"w:w": str(_twips(sum(inches))), "w:type": "dxa"}))
+    properties.append(_element("w:tblLayout", {"w:type": "fixed"}))
+    margins = _element("w:tblCellMar")
+    for side in ("left", "right"):
+        margins.append(_element(f"w:{side}", {"w:w": "60", "w:type": "dxa"}))
+    properties.append(margins)
+    root.append(properties)
+    grid = _element("w:tblGrid")
     for each in inches:
         grid.append(_element("w:gridCol", {"w:w": str(_twips(each))}))
     root.append(grid)
@@ -305,12 +310,6 @@ def _table_xml(table: Table, width: float) -> Any:
     for index, row in enumerate(table.rows):
         root.append(_row_xml(table.columns, row.cells, inches, kind=row.kind, rule="bottom" if index == last else ""))
     return root
-
-
-_FIXED = {
-    "w:tblLayout": {"w:type": "fixed"},
-    "w:tblCellMar": {"w:left": {"w:w": "60", "w:type": "dxa"}, "w:right": {"w:w": "60", "w:type": "dxa"}},
-}
 
 
 def _widths(table: Table, width: float) -> list[float]:
@@ -388,9 +387,7 @@ def _row_xml(
 
 
 def _row_start(*, heading: bool) -> Any:
-    from docx.oxml import OxmlElement
-
-    row = OxmlElement("w:tr")
+    row = _element("w:tr")
     properties = _element("w:trPr")
     properties.append(_element("w:cantSplit"))
     if heading:
@@ -460,17 +457,6 @@ def _element(tag: str, attributes: Mapping[str, str] | None = None) -> Any:
     for name, value in (attributes or {}).items():
         element.set(qn(name), value)
     return element
-
-
-def _properties(tag: str, *parts: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Return an element with children, given as tag to attributes or to further children."""
-    root = _element(tag)
-    for part in parts:
-        for name, content in part.items():
-            nested = {key: value for key, value in content.items() if isinstance(value, Mapping)}
-            child = _properties(name, nested) if nested else _element(name, content)
-            root.append(child)
-    return root
 
 
 # --- the paper ------------------------------------------------------------------------------------

@@ -202,11 +202,11 @@ def contents(result: StudyResult) -> dict[str, bytes]:
 
     reading = Reading(result)
     drawn = every_drawing(reading)
-    text = draft(reading)
+    drafted = draft(reading)
     files = {
         "report.html": render(reading, drawn).encode(),
-        "methods.md": markdown(text).encode(),
-        "methods.tex": latex(text).encode(),
+        "methods.md": markdown(drafted).encode(),
+        "methods.tex": latex(drafted).encode(),
         "tables.xlsx": tables_xlsx(reading),
         "results.json": results_json(result).encode(),
         "protocol.resolved.toml": result.protocol.to_toml().encode(),

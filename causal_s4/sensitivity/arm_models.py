@@ -101,14 +101,16 @@ def fit_arm_models(question: Question, cohort: Cohort, propensity: Floats) -> Ar
     ).matrix
     spread = matrix.std(axis=0)
     terms = (matrix - matrix.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    times = _times(outcome.time[outcome.event == 1], question.horizon, len(cohort))
-    died = (outcome.event == 1) & (outcome.time <= question.horizon)
+    # with competing events the curve bounded is that of being free of either, as everywhere
+    happened = outcome.event > 0
+    times = _times(outcome.time[happened], question.horizon, len(cohort))
+    died = happened & (outcome.time <= question.horizon)
     time = outcome.time.copy()
     time[died] = times[np.searchsorted(times, outcome.time[died] * (1 - 1e-12), side="left")]
     arm = cohort.treatment
-    deaths = StratifiedCox.fit(terms, arm, outcome.time, outcome.event == 1)
+    deaths = StratifiedCox.fit(terms, arm, outcome.time, happened)
     curves = {code: deaths.survival(terms, code, times) for code in (0, 1)}
-    leaving = outcome.event != 1
+    leaving = ~happened
     before = np.ones_like(curves[0])
     if leaving.any():
         # deaths come before censorings of the same time, so a censoring is followed a little longer

@@ -23,7 +23,7 @@ _ASSUMPTIONS = (
 def leave_one_out(
     question: Question, *, groups: Mapping[str, Sequence[str]] | None = None, outcome: str = "common"
 ) -> SensitivityResult:
-    """Return the estimate with each covariate, and each group of them, left out of the weights.
+    """Return the estimate with each covariate, the two strongest, and groups of them left out of the weights.
 
     Parameters
     ----------
@@ -44,13 +44,15 @@ def leave_one_out(
     -----
     D'Agostino McGowan & Greevy 2020, arXiv:2011.07030.
     """
-    left_out: dict[str, Sequence[str]] = {name: (name,) for name in question.covariates}
-    left_out |= {label: tuple(names) for label, names in (groups or {}).items()}
+    singles = [_row(question, name, (name,), outcome) for name in question.covariates]
+    together: dict[str, Sequence[str]] = {label: tuple(names) for label, names in (groups or {}).items()}
+    if len(question.covariates) > 2:
+        pair = sorted(_strongest_two(singles), key=question.covariates.index)
+        together.setdefault(" and ".join(pair), pair)
+    rows = [*singles, *(_row(question, label, names, outcome) for label, names in together.items())]
+    strongest = max((row for row in rows if row["moved_by"] is not None), key=_moved, default=None)
     if len(question.covariates) > 1:
-        left_out[ALL_TOGETHER] = question.covariates
-    rows = [_row(question, label, names, outcome) for label, names in left_out.items()]
-    single = [row for row in rows if row["covariate"] != ALL_TOGETHER and row["moved_by"] is not None]
-    strongest = max(single, key=lambda row: abs(math.log(row["moved_by"])), default=None)
+        rows.append(_row(question, ALL_TOGETHER, question.covariates, outcome))
     parameters: dict[str, Any] = {"outcome": outcome}
     if strongest is not None:
         parameters |= {
@@ -66,6 +68,14 @@ def leave_one_out(
         direction=_direction(strongest),
         assumptions=_ASSUMPTIONS,
     )
+
+
+def _moved(row: Mapping[str, Any]) -> float:
+    return 0.0 if row["moved_by"] is None else abs(math.log(row["moved_by"]))
+
+
+def _strongest_two(singles: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [str(row["covariate"]) for row in sorted(singles, key=_moved, reverse=True)[:2]]
 
 
 def sentence(question: Question, row: Mapping[str, Any]) -> str:

@@ -91,7 +91,7 @@ def matched_bounds(question: Question, *, caliper: float = CALIPER) -> tuple[Sen
     if not treated.size:
         raise OverlapError(f"no treated patient has a control within {caliper:g} standard deviations of the log odds")
     data = question.data
-    event = (data.event == 1).astype(np.int64)
+    event = (data.event > 0).astype(np.int64)  # free of either, where events compete
     pairs = {
         "treated_time": data.time[treated],
         "treated_event": event[treated],

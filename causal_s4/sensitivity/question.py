@@ -158,6 +158,8 @@ class Question:
         Of intervals.
     seed : int
         Of the protocol.
+    analysis : str
+        What the primary estimate is called.
     """
 
     cohort: Cohort
@@ -169,6 +171,7 @@ class Question:
     estimate: Estimator
     level: float = 0.95
     seed: int = 1
+    analysis: str = "weighted"
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -219,7 +222,7 @@ class Question:
         """Return which estimate a result is about."""
         return {
             "outcome": self.outcome,
-            "analysis": "weighted",
+            "analysis": self.analysis,
             "population": self.answered.weights.population,
             "measure": str(measure),
             "horizon": horizon,

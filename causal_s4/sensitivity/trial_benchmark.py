@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from statistics import NormalDist
 from typing import Any
 
+from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED
 from causal_s4.results import Benchmark, EffectEstimate, SensitivityResult
 
 
@@ -97,7 +98,7 @@ def rct_benchmark(
             and each.value is not None
             and each.std_error
         ]
-        weighted = [row for row in rows if row["analysis"] not in ("naive", "multivariable")]
+        weighted = [row for row in rows if row["population"] not in (UNADJUSTED, CONDITIONAL)]
         if not weighted:
             continue
         first = weighted[0]

@@ -111,18 +111,21 @@ def hazard_ratio_trend(table: RiskTable, weight: Floats) -> tuple[float, Floats]
     deaths, deaths_treated = sets.events(w), sets.events(w * z)
     used = deaths > 0
     beta = np.zeros(2)
-    for _ in range(50):
-        relative = np.exp(basis @ beta)
-        share = np.where(used, relative * treated / np.maximum(everyone - treated + relative * treated, 1e-300), 0.0)
-        score = basis.T @ (deaths_treated - deaths * share)
-        information = basis.T @ ((deaths * share * (1 - share))[:, None] * basis)
-        try:
-            step = np.linalg.solve(information, score)
-        except np.linalg.LinAlgError:
-            return float("nan"), np.zeros(len(table))
-        beta = beta + step
-        if np.max(np.abs(step)) < 1e-10:
-            break
+    with np.errstate(over="ignore", invalid="ignore"):  # of steps that run away
+        for _ in range(50):
+            relative = np.exp(basis @ beta)
+            share = np.where(
+                used, relative * treated / np.maximum(everyone - treated + relative * treated, 1e-300), 0.0
+            )
+            score = basis.T @ (deaths_treated - deaths * share)
+            information = basis.T @ ((deaths * share * (1 - share))[:, None] * basis)
+            try:
+                step = np.linalg.solve(information, score)
+            except np.linalg.LinAlgError:
+                return float("nan"), np.zeros(len(table))
+            beta = beta + step
+            if np.max(np.abs(step)) < 1e-10:
+                break
     # a likelihood that rises for ever looks settled once its slope drowns in rounding
     if not np.max(np.abs(step)) < 1e-10 or not np.linalg.eigvalsh(information)[0] > 1e-10 * deaths.sum():
         return float("nan"), np.zeros(len(table))

@@ -89,9 +89,7 @@ def refit_of(cohort: Any, weights: Any, horizons: list[float], *, ties: str = "e
 
 def replicates_of(cohort: Any, weights: Any, horizons: list[float], *, ties: str = "efron", **plan: Any) -> Replicates:
     """All replicates of one pipeline."""
-    return resample(
-        cohort.risk_table(), weights, horizons=np.array(horizons), ties=ties, plan=Resampling(**plan)
-    )
+    return resample(cohort.risk_table(), weights, horizons=np.array(horizons), ties=ties, plan=Resampling(**plan))
 
 
 def peer_propensity(terms: np.ndarray, treatment: np.ndarray) -> np.ndarray:

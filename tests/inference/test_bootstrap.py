@@ -64,7 +64,9 @@ def test_counts_of_one_give_the_plain_estimates(options, competing, ties):
 def test_rows_with_delayed_entry_and_given_weights_by_row():
     """Counts of one again, on (start, stop] rows: patients enter late and their rows are split."""
     frame = small_frame(3, 80, tied=True)
-    split = pd.concat([frame.assign(start=0.5, stop=np.minimum(frame.months, 6.0)), frame.assign(start=6.0, stop=frame.months)])
+    split = pd.concat(
+        [frame.assign(start=0.5, stop=np.minimum(frame.months, 6.0)), frame.assign(start=6.0, stop=frame.months)]
+    )
     split = split[split.stop > split.start]
     split["event"] = np.where(split.stop == split.months, split.event, 0)
     split["arm"] = (split.arm == "yes").astype(int)
@@ -79,9 +81,7 @@ def test_rows_with_delayed_entry_and_given_weights_by_row():
     refit = Refit(
         draws=Draws.of(table, Resampling()),
         weights=replicate_weights(table, table.weights),
-        sweep=Sweep.of(
-            table.patient, table.arm, table.start, table.stop, table.event, np.array([20.0]), efron=True
-        ),
+        sweep=Sweep.of(table.patient, table.arm, table.start, table.stop, table.event, np.array([20.0]), efron=True),
         tile=8,
         start=0.0,
     )
@@ -181,7 +181,10 @@ def test_failures_are_counted_and_told():
     assert finding.severity == "serious"
     assert finding.numbers["separated"] == (failure == Failure.SEPARATED).sum()
     used = 400 - finding.numbers["failed"]
-    assert table.one(analysis="weighted", measure="hazard ratio").variance == f"bootstrap ({used} of 400 replicates, percentile)"
+    assert (
+        table.one(analysis="weighted", measure="hazard ratio").variance
+        == f"bootstrap ({used} of 400 replicates, percentile)"
+    )
     assert table.one(analysis="naive", measure="hazard ratio").variance == "bootstrap (400 replicates, percentile)"
 
 
@@ -256,7 +259,13 @@ def test_standard_errors_equal_those_of_a_bootstrap_in_r(population):
     cohort = rotterdam()
     weights = s4.weigh(cohort, population=population)
     table = s4.estimate_effects(
-        cohort, weights, horizons=[1826.25, 3652.5], variance="bootstrap", replicates=2000, seed=7, interval="percentile"
+        cohort,
+        weights,
+        horizons=[1826.25, 3652.5],
+        variance="bootstrap",
+        replicates=2000,
+        seed=7,
+        interval="percentile",
     ).where(analysis="weighted")
     for name, measure, horizon in (
         ("loghr", "hazard ratio", None),
@@ -269,7 +278,7 @@ def test_standard_errors_equal_those_of_a_bootstrap_in_r(population):
         assert abs(found.std_error - golden["se"][key]) < 3 * np.sqrt(2) * error
         # a quantile at 2.5 % has a Monte Carlo error of about 2.7 / sqrt(replicates) standard errors
         slack = 3 * np.sqrt(2) * 2.7 / np.sqrt(2000) * golden["se"][key]
-        lower, upper = (np.log([found.lower, found.upper]) if name == "loghr" else (found.lower, found.upper))
+        lower, upper = np.log([found.lower, found.upper]) if name == "loghr" else (found.lower, found.upper)
         assert abs(lower - golden["p025"][key]) < slack
         assert abs(upper - golden["p975"][key]) < slack
 

@@ -35,7 +35,7 @@ def cohort_of(world, n, seed, **options):
     """Put a simulated table into a cohort as it is; validation would take most of the time."""
     columns, frame = WORLDS[world], simulate(world, n=n, seed=seed, **options)
     covariates = frame[list(columns["covariates"])]
-    text = covariates.columns[covariates.dtypes == object]
+    text = covariates.select_dtypes(object).columns
     return Cohort(
         ids=frame["id"].to_numpy(),
         treatment=frame[columns["treatment"]].to_numpy(),
@@ -56,7 +56,10 @@ def estimate(cohort, weights):
         population="x",
     )
     table, weight = comparison.table, comparison.weight
-    found = [hazard_ratio(table, weight, ties="efron"), *arm_functionals(fit_arms(table, weight), [HORIZON], len(table))]
+    found = [
+        hazard_ratio(table, weight, ties="efron"),
+        *arm_functionals(fit_arms(table, weight), [HORIZON], len(table)),
+    ]
     by_measure = {each.measure: each for each in found if each.arm is None}
     asked = [by_measure[measure] for measure in MEASURES]
     errors = standard_errors(comparison.phi(np.column_stack([each.gradient for each in asked])))

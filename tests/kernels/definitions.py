@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import strategies as st
@@ -72,7 +73,7 @@ def survival(rows: Rows, weight: np.ndarray, time: float, codes=(1,)) -> float:
 def restricted_mean(rows: Rows, weight: np.ndarray, horizon: float) -> float:
     """Area under the steps."""
     edges = [0.0, *[s for s in rows.times() if s < horizon], horizon]
-    return sum((right - left) * survival(rows, weight, left) for left, right in zip(edges[:-1], edges[1:], strict=True))
+    return sum((right - left) * survival(rows, weight, left) for left, right in pairwise(edges))
 
 
 def incidence(rows: Rows, weight: np.ndarray, time: float, cause: int) -> float:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from lifelines import CoxPHFitter
 from scipy.optimize import minimize
 
-from causal_s4.kernels import cox
 from causal_s4.kernels.cox import fit_cox
 
 SHARP = {"precision": 1e-13, "r_precision": 1e-15}
@@ -147,26 +146,3 @@ def test_one_event_against_hundreds_settles(efron, weight):
     assert fit.coefficient[0] > 5
     slope = central_difference(lambda b: cox_log_likelihood(drawn, drawn.weight, b, efron=efron), fit.coefficient)
     assert slope[0] / weight == pytest.approx(0, abs=1e-4)
-
-
-@TIES
-@pytest.mark.parametrize("columns", [1, 2])
-@pytest.mark.parametrize("delayed", [False, True])
-@pytest.mark.parametrize("tied", [False, True])
-def test_the_quick_ways_are_the_plain_one(monkeypatch, efron, columns, delayed, tied):
-    """Sums by group, compiled loops for many rows, and a start from some of the rows: the same fit."""
-    drawn = draw_rows(16, 300, tied=tied, delayed=delayed)
-    weight = np.where(np.arange(300) % 9 == 4, 0.0, drawn.weight)
-    z = drawn.z[:, :columns]
-    plain = cox._Likelihood(drawn.sets(), z, weight, efron)
-    monkeypatch.setattr(cox, "COMPILED_FROM", 1)
-    monkeypatch.setattr(cox, "_THINNED_FROM", 300)
-    quick = cox._likelihood_of(drawn.sets(), z, weight, efron)
-    assert type(quick) is (cox._TwoGroups if columns == 1 else cox._Compiled)
-    beta = np.array([0.3, -0.2])[:columns]
-    for found, expected in zip(vars(quick.at(beta)).values(), vars(plain.at(beta)).values(), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(quick.score_gradient(beta), plain.score_gradient(beta), rtol=1e-9, atol=1e-11)
-    fit = fit_cox(drawn.sets(), z, weight, efron=efron)
-    assert fit.converged
-    np.testing.assert_allclose(plain.at(fit.coefficient).score, 0, atol=1e-8)

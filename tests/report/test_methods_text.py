@@ -173,12 +173,12 @@ FALSE_OF = {
     "balanced": {"logistic", "c-statistic", "knots", "Efron", "influence functions", "overlap population"},
     "landmark": {"overlap population", "E-value", "knots", "entropy", "grace", "Published"},
     "time_dependent": {
-        "Kaplan",
+        "Meier estimator",
         "propensity",
         "estimand was",
-        "standardised mean difference",
-        "restricted mean",
+        "mean survival",
         "weighted",
+        "covariate balance",
     },
     "cloned": {"propensity", "DoWhy", "independencies", "landmark", "overlap population", "Findings that"},
 }

@@ -12,12 +12,14 @@ from lifelines import CoxPHFitter, KaplanMeierFitter
 
 from causal_s4.cohort import Cohort
 from causal_s4.errors import UsageError
+from causal_s4.kernels.kaplan_meier import KaplanMeier
+from causal_s4.kernels.risk_sets import RiskSets
 from causal_s4.probe import _estimator, _weigh
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.results import Benchmark, EffectEstimate
 from causal_s4.sensitivity.arm_models import StratifiedCox, bounded_population, marginal_bounds
-from causal_s4.sensitivity.follow_up import early_deaths_excluded, informative_censoring, loss_bounds, lost
+from causal_s4.sensitivity.follow_up import _draw_after, early_deaths_excluded, informative_censoring, loss_bounds, lost
 from causal_s4.sensitivity.leave_one_out import ALL_TOGETHER, leave_one_out
 from causal_s4.sensitivity.measured_strength import measured_strengths
 from causal_s4.sensitivity.misclassification import misclassification
@@ -210,6 +212,25 @@ def test_informative_censoring_runs_from_as_observed_to_the_bounds(question: Que
     assert same == pytest.approx(observed, abs=0.02)
     assert worst == pytest.approx(bounds.lower, abs=0.01)
     assert best == pytest.approx(bounds.upper, abs=0.01)
+
+
+def test_after_a_resample_without_events_nobody_has_one() -> None:
+    curve = KaplanMeier.fit(RiskSets.of(None, np.array([3.0, 5.0]), np.array([False, False])), np.ones(2))
+    time, event = _draw_after(curve, np.array([1.0, 2.0]), np.array([0.1, 0.9]), 1.0, 24.0)
+    assert time.tolist() == [24.0, 24.0]
+    assert not event.any()
+
+
+def test_times_after_leaving_follow_the_curve_of_those_who_stayed() -> None:
+    # S drops to 0.75, 0.5, 0.25, 0 at 1, 2, 3, 4: someone who left at 1.5 has S(t)/0.75 ahead of them
+    curve = KaplanMeier.fit(RiskSets.of(None, np.arange(1.0, 5.0), np.ones(4, dtype=bool)), np.ones(4))
+    left, chance = np.full(4, 1.5), np.array([0.9, 0.6, 0.3, 0.5])
+    time, event = _draw_after(curve, left, chance, 1.0, 3.5)
+    # 2/3 >= u > 1/3 has the event at 3, above 2/3 at 2, below 1/3 after the horizon
+    assert time.tolist() == [2.0, 3.0, 3.5, 3.0]
+    assert event.tolist() == [1, 1, 0, 1]
+    # with half the hazard the survival ahead is the square root: sqrt(2/3) = 0.82, sqrt(1/3) = 0.58
+    assert _draw_after(curve, left, chance, 0.5, 3.5)[0].tolist() == [2.0, 3.0, 3.5, 3.5]
 
 
 def test_completed_data_sets_that_agree_are_pooled_to_what_they_are(question: Question) -> None:

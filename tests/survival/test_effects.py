@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -230,7 +231,7 @@ def cut(table, weights, seed, pieces=3):
         if rng.random() < 0.3:  # some cuts fall on whole months, where tied events are
             inner = np.unique(np.clip(np.round(inner), table.start[i], table.stop[i]))
         edges = np.unique([table.start[i], *inner, table.stop[i]])
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in pairwise(edges):
             last = right == table.stop[i]
             for column, value in zip(
                 (patient, arm, start, stop, event, origin),

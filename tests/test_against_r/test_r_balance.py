@@ -87,9 +87,7 @@ def test_denominator_and_effective_sample_sizes(tables, formula, name):
 def test_raw_differences_of_proportions(tables):
     """cobalt's default for two-valued terms is the difference itself."""
     ours, cobalt = tables["F1", "ate"]
-    for row, before, after in zip(
-        ours.rows, cobalt["diff_un_binary_raw"], cobalt["diff_adj_binary_raw"], strict=True
-    ):
+    for row, before, after in zip(ours.rows, cobalt["diff_un_binary_raw"], cobalt["diff_adj_binary_raw"], strict=True):
         if row.kind != "continuous":
             assert row.mean_treated_before - row.mean_control_before == pytest.approx(before, abs=1e-9)
             assert row.mean_treated_after - row.mean_control_after == pytest.approx(after, abs=1e-9)

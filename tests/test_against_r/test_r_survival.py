@@ -74,9 +74,7 @@ def test_survival(formula, name, outcome):
     np.testing.assert_allclose(
         [each.value for each in differences], expected["diff_treated_minus_control"], rtol=CLOSED, atol=1e-9
     )
-    np.testing.assert_allclose(
-        [each.std_error for each in differences], expected["diff_se_robust_ij"], rtol=CLOSED
-    )
+    np.testing.assert_allclose([each.std_error for each in differences], expected["diff_se_robust_ij"], rtol=CLOSED)
 
 
 @pytest.mark.parametrize(("formula", "name", "outcome"), EVERY_WEIGHTING)
