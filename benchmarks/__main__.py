@@ -7,11 +7,6 @@ The first call, which compiles, does not: it happens once an installation.
 from __future__ import annotations
 
 import argparse
-import os
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-
 import platform
 import resource
 import subprocess
@@ -95,7 +90,7 @@ def bootstrap(large: bool) -> None:
         kept = ours().values[:of_peer, :5]
         theirs = np.array(found)[:, [0, 1, 3, 2, 4]]
         whole = ~np.isnan(kept).any(axis=1)
-        apart = np.abs(kept[whole] / theirs[whole] - 1).max()
+        apart = (np.abs(kept - theirs)[whole] / np.maximum(1, np.abs(theirs[whole]))).max()
         in_r = peers.r_seconds("bootstrap", peers.r_frame(timed), of_peer) if peers.r_version() else None
         line(
             f"{n:,}",

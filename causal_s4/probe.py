@@ -754,6 +754,8 @@ def _needs_trimming(begun: Probe) -> str:
 
 
 def _needs_imputation(begun: Probe) -> str:
+    if begun.incomplete is None:
+        return "this design imputes at time zero, and its patients are chosen later"
     return "" if len(begun.completed) > 1 else 'no value was imputed; [data] missing = "impute" would do so'
 
 
@@ -972,6 +974,12 @@ _POOLED = (
 """Analyses that use the pooled estimate, or all completed data sets."""
 
 
+_INSTEAD = {
+    "landmark-grid": "Leave it out; under a landmark design, give a list: [time_zero] landmark",
+    "grace-period-grid": "Leave it out; under clone-censor-weight, give a list: [time_zero] grace_period",
+}
+
+
 def plan(protocol: Protocol) -> dict[str, dict[str, Any]]:
     """Return the analyses of a protocol with their options, checked.
 
@@ -1007,7 +1015,7 @@ def _read_block(name: str, options: Mapping[str, Any], problems: list[Problem]) 
                 where=block,
                 found="this design has no such analysis",
                 expected=f"one of {', '.join(ANALYSES)}",
-                todo="Leave it out",
+                todo=_INSTEAD.get(name, "Leave it out"),
             )
         )
         return {}

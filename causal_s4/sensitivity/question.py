@@ -222,8 +222,8 @@ class Question:
         """Return which estimate a result is about."""
         return {
             "outcome": self.outcome,
-            "analysis": self.analysis,
-            "population": self.answered.weights.population,
+            "analysis": str(self.analysis),
+            "population": str(self.answered.weights.population),
             "measure": str(measure),
             "horizon": horizon,
             **other,
