@@ -23,14 +23,19 @@ _HOMES = {
     "CausalS4Error": "causal_s4.errors",
     "InputError": "causal_s4.errors",
     "QuestionError": "causal_s4.errors",
+    "bias_ladder": "causal_s4.ladder",
+    "check_alignment": "causal_s4.emulation.alignment",
     "check_balance": "causal_s4.propensity.balance",
     "check_positivity": "causal_s4.propensity.positivity",
+    "clone_censor": "causal_s4.emulation.clone_censor",
     "estimate_effects": "causal_s4.estimation",
     "evalue": "causal_s4.sensitivity.e_value",
+    "landmark_cohort": "causal_s4.emulation.landmark",
     "rosenbaum_bounds": "causal_s4.sensitivity.matched_pairs",
     "run_study": "causal_s4.study",
     "simulate": "causal_s4.simulate",
     "survival_curves": "causal_s4.estimation",
+    "time_dependent_table": "causal_s4.emulation.time_dependent",
     "tipping_point": "causal_s4.sensitivity.tipping_point",
     "true_effects": "causal_s4.simulate.truth",
     "weigh": "causal_s4.propensity.weights",
@@ -41,8 +46,13 @@ __all__ = ["__version__", *sorted(_HOMES)]
 if TYPE_CHECKING:
     from causal_s4.cohort.values import Cohort, RiskTable
     from causal_s4.dag.graph import Dag
+    from causal_s4.emulation.alignment import check_alignment
+    from causal_s4.emulation.clone_censor import clone_censor
+    from causal_s4.emulation.landmark import landmark_cohort
+    from causal_s4.emulation.time_dependent import time_dependent_table
     from causal_s4.errors import CausalS4Error, InputError, QuestionError
     from causal_s4.estimation import estimate_effects, survival_curves
+    from causal_s4.ladder import bias_ladder
     from causal_s4.propensity.balance import check_balance
     from causal_s4.propensity.positivity import check_positivity
     from causal_s4.propensity.weights import weigh

@@ -15,7 +15,7 @@ from causal_s4.report import checklists, prose, tables
 from causal_s4.report.archive import without_times
 from causal_s4.report.figures import Drawing
 from causal_s4.report.methods_text import Draft, draft
-from causal_s4.report.reading import Reading, capital, clean, mid
+from causal_s4.report.reading import Reading, capital, clean, mid, pretty
 from causal_s4.report.tables import Column, Row, Table
 from causal_s4.results import SensitivityResult
 
@@ -33,6 +33,7 @@ _LANDSCAPE = _PAPER[1] - 2 * _MARGIN
 _PORTRAIT = _PAPER[0] - 2 * _MARGIN
 # A table of a sensitivity analysis longer than this is cut; the workbook has it whole.
 _MOST_ROWS = 12
+_FEW_WORDS = 40  # letters
 _LONGEST_WORD, _LONGEST_CELL = 1.6, 1.7  # inches
 
 
@@ -237,12 +238,12 @@ def sensitivity_table(reading: Reading) -> Table | None:
         if not rows or heading != next(row.cells[0] for row in reversed(rows) if row.kind == "section"):
             rows.append(Row(cells=(heading,), kind="section"))
         said = prose.sensitivity_sentence(reading, result)
-        rows += [Row(cells=("Answer", said), kind="level")] if said else []
-        rows += [
-            Row(cells=("Not made", clean(each.message)), kind="level")
-            for each in result.findings
-            if result.value is None
-        ]
+        for label, text in (
+            ("Assumed", _assumed(result)),
+            ("Answer", said),
+            *(("Finding", clean(each.message)) for each in result.findings),
+        ):
+            rows += [Row(cells=(label, text), kind="level")] if text else []
         grid = tables.sensitivity_table(reading, result, number)
         settings = _settings(result, grid) if grid else []
         rows += settings[:_MOST_ROWS]
@@ -259,6 +260,16 @@ def sensitivity_table(reading: Reading) -> Table | None:
         rows=tuple(rows),
         notes=(note,) if cut else (),
     )
+
+
+def _assumed(result: SensitivityResult) -> str:
+    """Return what tells an analysis from another of its kind: the settings that are a word or two."""
+    words = {
+        key: clean(value)
+        for key, value in result.parameters.items()
+        if isinstance(value, str) and len(value) <= _FEW_WORDS
+    }
+    return capital("; ".join(f"{mid(pretty(key))} {value}" for key, value in words.items()))
 
 
 def _settings(result: SensitivityResult, grid: Table) -> list[Row]:
