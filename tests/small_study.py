@@ -44,6 +44,8 @@ sites -> {surgery death}
 pr_status -> {surgery death}
 }
 """
+STARTING = STUDY.replace("control = 0", 'control = 0\nstart = "start"')
+"""The same study, which also says when surgery was done; see :func:`with_starts`."""
 COLUMNS = ("id", "age", "sites", "pr_status", "surgery", "radiotherapy", "os_months", "death")
 
 
@@ -55,6 +57,12 @@ def _cohort() -> pd.DataFrame:
 def cohort() -> pd.DataFrame:
     """Return 240 simulated women: surgery is confounded and does nothing."""
     return _cohort().copy()
+
+
+def with_starts() -> pd.DataFrame:
+    """Return the cohort with surgery done at a tenth of the time that each operated woman was followed."""
+    table = _cohort()
+    return table.assign(start=(table["os_months"] / 10).where(table["surgery"] == 1))
 
 
 def write_study(

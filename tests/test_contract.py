@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from small_study import DAG, STUDY, cohort, write_study
+from small_study import DAG, STARTING, STUDY, cohort, with_starts, write_study
 
 import causal_s4 as s4
 from causal_s4.cli import main
@@ -485,6 +485,64 @@ def test_every_outcome_has_its_naive_estimates_beside_the_weighted(done: Run) ->
         }
 
     assert what("naive") == what("weighted")
+
+
+DESIGNS = {
+    "landmark": 'landmark = "3 months"\n',
+    "time-dependent": "",
+    "clone-censor-weight": 'grace_period = "6 months"\n',
+}
+
+
+def designed(design: str, folder: Path) -> Any:
+    """Run the study that says when surgery was done, under a design for that."""
+    study = STARTING if design == "landmark" else STARTING.replace('[estimand]\npopulation = "ATO"\n', "")
+    study = f'{study}[time_zero]\ndesign = "{design}"\n{DESIGNS[design]}'
+    return s4.Study.read(write_study(folder, study=study, frame=with_starts())).run()
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_every_design_emits_its_own_and_the_naive_estimates(design: str, tmp_path: Path) -> None:
+    result = designed(design, tmp_path)
+    naive = result.effects.where(analysis="naive", measure="hazard ratio")
+    own = result.effects.where(analysis=design, measure="hazard ratio")
+    assert len(naive) == 1
+    assert len(own) == 1
+    assert json.loads(result.to_json())["schema"] == "causal-s4/results/1"
+
+
+def test_a_landmark_counts_from_itself_and_lists_whom_it_left_out(tmp_path: Path) -> None:
+    result, frame = designed("landmark", tmp_path), with_starts()
+    left = int((frame["os_months"] > 3).sum())
+    last = result.cohort.attrition[-1]
+    assert (result.cohort.n, last.n, last.excluded) == (left, left, 240 - left)
+    treated = (frame["os_months"] > 3) & (frame["start"] <= 3)
+    assert result.cohort.treated == int(treated.sum())
+    estimate = result.effects.one(analysis="landmark", measure="survival difference")
+    assert estimate.horizon == 24.0
+    naive = result.effects.one(analysis="naive", measure="survival", arm="treated")
+    later = frame[treated].assign(os_months=lambda table: table["os_months"] - 3)
+    curve = s4.survival_curves(
+        s4.Cohort.from_frame(
+            pd.concat([later, frame[frame["surgery"] == 0]]),
+            treatment="surgery",
+            treated=1,
+            control=0,
+            time="os_months",
+            event="death",
+            event_value=1,
+            time_unit="months",
+        )
+    )["treated"]
+    assert naive.value == pytest.approx(curve.at(24.0))
+
+
+def test_cloned_strategies_speak_about_all_eligible_patients(tmp_path: Path) -> None:
+    result = designed("clone-censor-weight", tmp_path)
+    cloned = result.effects.where(analysis="clone-censor-weight")
+    assert {each.population for each in cloned} == {"ATE"}
+    assert result.cohort.n == 240
+    assert len(result.effects.where(analysis="clone-censor-unweighted", measure="hazard ratio")) == 1
 
 
 def test_sizes_and_largest_weight_are_of_the_weights_as_used() -> None:

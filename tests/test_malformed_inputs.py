@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from small_study import DAG, STUDY, cohort, write_study
+from small_study import DAG, STARTING, STUDY, cohort, with_starts, write_study
 
 from causal_s4.cli import main
 
@@ -443,6 +443,24 @@ VALUES = [
         frame=cells("age", -5),
     ),
     Case(
+        "a start of treatment before time zero",
+        ("start: 1 patient treated before time zero (row 1)",),
+        study=STARTING,
+        frame=lambda: with_starts().assign(start=lambda table: table["start"].mask(table.index == 0, -1.0)),
+    ),
+    Case(
+        "a start of treatment after the end of follow-up",
+        ("start: 1 patient treated after the end of follow-up (row 1)",),
+        study=STARTING,
+        frame=lambda: with_starts().assign(start=lambda table: table["start"].mask(table.index == 0, 999.0)),
+    ),
+    Case(
+        "treated without a start of treatment",
+        ("start: 1 patient treated, but without a start of treatment (row 1)",),
+        study=STARTING,
+        frame=lambda: with_starts().assign(start=lambda table: table["start"].mask(table.index == 0)),
+    ),
+    Case(
         "several columns at once",
         (
             "the table cannot be used as declared (3 problems)",
@@ -511,6 +529,18 @@ QUESTIONS = [
         "no event in one arm",
         ("both arms need events to be compared; found 0 in the treated arm",),
         frame=with_columns(death=lambda table: table["death"].where(table["surgery"] == 0, 0)),
+        status=3,
+    ),
+    Case(
+        "treatment that starts after time zero",
+        (
+            'treatment starts after time zero, and design = "baseline" ignores it',
+            "105 of 105 treated patients were treated later",
+            "(10% of the follow-up of the treated)",
+            'design = "clone-censor-weight"',
+        ),
+        study=STARTING,
+        frame=with_starts,
         status=3,
     ),
     Case(

@@ -14,6 +14,7 @@ from causal_s4.emulation.history import carried_forward, carry_limit, check_time
 from causal_s4.emulation.weight_checks import at_risk, mean_weights, row_weights
 from causal_s4.errors import UsageError
 from causal_s4.kernels.balance import effective_sample_size, weighted_mean, weighted_variance
+from causal_s4.protocol.vocabulary import Estimand
 from causal_s4.results import (
     BalanceOverTime,
     CloneFlow,
@@ -28,7 +29,7 @@ Mask = NDArray[np.bool_]
 
 _SHARES = (0.0, 0.25, 0.5, 0.75, 0.99, 1.0)
 _SUMMARY_SHARES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
-_STEPS = 6
+_STEPS, _FLOW_STEPS = 6, 12
 _ARMS = ((1, "treated"), (0, "control"))
 _DENOMINATOR = "square root of the mean of the unweighted variances of the two groups compared"
 IMBALANCE = 0.1
@@ -44,7 +45,7 @@ def clone_flow(table: RiskTable, cohort: Cohort, times: Sequence[float] | None =
         Of cloned strategies, from this cohort.
     cohort : Cohort
     times : sequence of float, optional
-        When to look; by default six equal steps of the grace period and as many of the follow-up after it.
+        When to look; by default twelve equal steps of the grace period and as many of the follow-up after it.
 
     Returns
     -------
@@ -58,8 +59,9 @@ def clone_flow(table: RiskTable, cohort: Cohort, times: Sequence[float] | None =
     course = _course(table, cohort)
     last = float(course.end.max())
     if times is None:
-        within = course.grace * np.arange(_STEPS + 1) / _STEPS
-        times = [*within.tolist(), *(course.grace + (last - course.grace) * np.arange(1, _STEPS) / _STEPS).tolist()]
+        steps = np.arange(_FLOW_STEPS + 1) / _FLOW_STEPS
+        later = course.grace + (last - course.grace) * steps[1:-1]
+        times = [*(course.grace * steps).tolist(), *later.tolist()]
     means = mean_weights(table, course, np.asarray(times, dtype=float), after=True)
     return CloneFlow(
         outcome=table.outcome,
@@ -121,7 +123,7 @@ def clone_weight_summary(table: RiskTable) -> WeightSummary:
     final = {label: weights.values[at_risk(table, arm, table.grace_period, after=True)] for arm, label in _ARMS}
     return WeightSummary(
         population=weights.population,
-        describes="all eligible patients, at the end of the grace period",
+        describes=Estimand.ATE.describes,
         method=weights.method,
         normalisation=weights.normalisation,
         ess_treated=effective_sample_size(final["treated"]),

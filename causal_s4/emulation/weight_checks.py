@@ -124,10 +124,10 @@ def clone_findings(table: RiskTable, course: Course) -> tuple[Finding, ...]:
                 numbers={"ess_treated": ess, "patients": int(carried.size), "largest_share": heaviest},
             )
         )
-    times = course.grace * np.arange(1, 5) / 4
-    for label, means in mean_weights(table, course, times).items():
-        off = int(np.argmax(np.abs(means - 1)))
-        if abs(means[off] - 1) > _MEAN_OFF:
+    for arm, label in _ARMS:
+        off = _mean_off(table, course, arm)
+        if off is not None:
+            time, mean = off
             found.append(
                 Finding(
                     code="mean-weight",
@@ -135,13 +135,28 @@ def clone_findings(table: RiskTable, course: Course) -> tuple[Finding, ...]:
                     step="weights",
                     message=(
                         f"The weights of the {label} clones should average 1 over everyone followed while the grace period lasts; "
-                        f"at {times[off]:g} {unit} they average {means[off]:.2f}. The model of starting treatment may be wrong, or "
+                        f"at {time:g} {unit} they average {mean:.2f}. The model of starting treatment may be wrong, or "
                         "treatment may change early survival."
                     ),
-                    numbers={"arm": label, "time": float(times[off]), "mean": float(means[off])},
+                    numbers={"arm": label, "time": time, "mean": mean},
                 )
             )
     return tuple(found)
+
+
+def _mean_off(table: RiskTable, course: Course, arm: int) -> tuple[float, float] | None:
+    """Return when an arm's mean weight is furthest from one, by more than a tenth and twice its standard error."""
+    weight = row_weights(table)
+    worst: tuple[float, float] | None = None
+    for time in course.grace * np.arange(1, 5) / 4:
+        followed = course.end >= time
+        own = np.zeros(table.n_patients)
+        rows = at_risk(table, arm, float(time))
+        own[table.patient[rows]] = weight[rows]
+        mean, spread = float(own[followed].mean()), float(own[followed].std() / np.sqrt(followed.sum()))
+        if abs(mean - 1) > max(_MEAN_OFF, 2 * spread) and (worst is None or abs(mean - 1) > abs(worst[1] - 1)):
+            worst = float(time), mean
+    return worst
 
 
 def cut_weights(table: RiskTable, weights: Weights, bounds: tuple[float, float]) -> Weights:

@@ -35,7 +35,7 @@ def blind(cohort):
 
 def test_every_clone_is_somewhere(cohort, weighted):
     flow = clone_flow(weighted, cohort)
-    assert len(flow.rows) == 24
+    assert len(flow.rows) == 2 * (13 + 11)
     for row in flow.rows:
         assert row.followed + row.deviated + row.events + row.lost == flow.n == len(cohort)
         assert row.adherent <= row.followed
