@@ -507,34 +507,31 @@ def test_every_design_emits_its_own_and_the_naive_estimates(design: str, tmp_pat
     naive = result.effects.where(analysis="naive", measure="hazard ratio")
     own = result.effects.where(analysis=design, measure="hazard ratio")
     assert len(naive) == 1
-    assert len(own) == 1
+    assert len(own) >= 1
     assert json.loads(result.to_json())["schema"] == "causal-s4/results/1"
 
 
 def test_a_landmark_counts_from_itself_and_lists_whom_it_left_out(tmp_path: Path) -> None:
     result, frame = designed("landmark", tmp_path), with_starts()
-    left = int((frame["os_months"] > 3).sum())
-    last = result.cohort.attrition[-1]
-    assert (result.cohort.n, last.n, last.excluded) == (left, left, 240 - left)
-    treated = (frame["os_months"] > 3) & (frame["start"] <= 3)
+    followed = frame[frame["os_months"] > 3]
+    treated = followed["start"] <= 3
+    steps = result.cohort.attrition
+    assert result.cohort.n == steps[-1].n == len(followed)
+    assert sum(step.excluded for step in steps) == 240 - len(followed)
     assert result.cohort.treated == int(treated.sum())
-    estimate = result.effects.one(analysis="landmark", measure="survival difference")
-    assert estimate.horizon == 24.0
-    naive = result.effects.one(analysis="naive", measure="survival", arm="treated")
-    later = frame[treated].assign(os_months=lambda table: table["os_months"] - 3)
-    curve = s4.survival_curves(
-        s4.Cohort.from_frame(
-            pd.concat([later, frame[frame["surgery"] == 0]]),
-            treatment="surgery",
-            treated=1,
-            control=0,
-            time="os_months",
-            event="death",
-            event_value=1,
-            time_unit="months",
-        )
-    )["treated"]
-    assert naive.value == pytest.approx(curve.at(24.0))
+    source = s4.Cohort.from_frame(
+        followed.assign(surgery=treated.astype(int), os_months=lambda table: table["os_months"] - 3),
+        treatment="surgery",
+        treated=1,
+        control=0,
+        time="os_months",
+        event="death",
+        event_value=1,
+        time_unit="months",
+    )
+    for expected in s4.estimate_effects(source, horizons=[24.0]).where(measure="survival difference"):
+        found = result.effects.one(analysis="landmark", population="unadjusted", measure="survival difference")
+        assert (found.horizon, found.value) == (24.0, pytest.approx(expected.value, rel=1e-12))
 
 
 def test_cloned_strategies_speak_about_all_eligible_patients(tmp_path: Path) -> None:

@@ -212,6 +212,14 @@ def test_arms_without_events_are_not_compared(tmp_path: Path) -> None:
         answer(tmp_path, frame=frame.assign(death=frame["death"] * (1 - frame["surgery"])))
 
 
+def test_the_curve_of_an_arm_without_events_stays_at_one() -> None:
+    frame = cohort().assign(death=lambda table: table["death"] * table["surgery"])
+    names = {"time": "os_months", "event": "death", "event_value": 1, "time_unit": "months"}
+    source = s4.Cohort.from_frame(frame, treatment="surgery", treated=1, control=0, **names)
+    curve = s4.survival_curves(source)["control"]
+    assert (list(curve.survival), list(curve.std_error)) == ([1.0], [0.0])
+
+
 def test_a_horizon_has_to_be_followed_to(tmp_path: Path) -> None:
     frame = cohort()
     reach = frame.groupby("surgery")["os_months"].max().min()

@@ -280,7 +280,9 @@ def _whole_lines(file: Path, stream: TextIO) -> Iterator[str]:
     """Yield lines, but refuse a NUL: pandas would end the value there without a word."""
     for number, line in enumerate(stream, start=1):
         if "\0" in line:
-            raise DataError(f"{file.name} is not plain text: line {number} holds a NUL byte. Export it again as 'CSV UTF-8'")
+            raise DataError(
+                f"{file.name} is not plain text: line {number} holds a NUL byte. Export it again as 'CSV UTF-8'"
+            )
         yield line
 
 

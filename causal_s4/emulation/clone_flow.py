@@ -62,7 +62,7 @@ def clone_flow(table: RiskTable, cohort: Cohort, times: Sequence[float] | None =
         steps = np.arange(_FLOW_STEPS + 1) / _FLOW_STEPS
         later = course.grace + (last - course.grace) * steps[1:-1]
         times = [*(course.grace * steps).tolist(), *later.tolist()]
-    means = mean_weights(table, course, np.asarray(times, dtype=float), after=True)
+    means = mean_weights(table, course, np.asarray(times, dtype=float))
     return CloneFlow(
         outcome=table.outcome,
         grace_period=course.grace,

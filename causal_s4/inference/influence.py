@@ -97,6 +97,8 @@ def curve_variance(
     dead : ndarray of bool, shape (m,)
         Whether the row ends in an event.
     """
+    if not len(survival):
+        return np.empty(0)
     order = np.lexsort((span[0], table.patient[rows]))
     rows, first, last, ends = rows[order], span[0][order], span[1][order], dead[order]
     patient = table.patient[rows]

@@ -268,8 +268,9 @@ class BatchedNewton:
             everybody = active.size == len(counts)
             gradient, hessian, furthest = self._sums(beta[active], counts if everybody else counts[active], work)
             step, solvable = _solve(gradient, hessian)
-            beta[active] += step
             size = np.abs(step).max(axis=1)
+            # a step beyond one standard deviation of its column is shortened: whole ones can run away from a solution
+            beta[active] += step / np.maximum(size, 1.0)[:, None]
             going = solvable & (furthest <= self.furthest) & np.isfinite(size)
             solved[active] = going & (size < _SETTLED)
             active = active[going & (size >= _SETTLED)]

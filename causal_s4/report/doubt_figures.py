@@ -104,7 +104,7 @@ def _grid(table: Sequence[Mapping[str, Any]], strengths: Sequence[float], key: s
 def _round_levels(low: float, high: float) -> list[float]:
     from matplotlib.ticker import MaxNLocator
 
-    return [float(level) for level in MaxNLocator(8).tick_values(low, high) if low < level < high]
+    return [float(level) for level in MaxNLocator(8).tick_values(low, high) if low < level < low + 0.92 * (high - low)]
 
 
 def _fixed(ticks: Sequence[float]) -> Any:

@@ -17,7 +17,7 @@ from causal_s4.report import prose
 from causal_s4.report.reading import EFFECT, Reading, capital, clean, join, mid, plural
 from causal_s4.report.references import REFERENCES, numbered
 from causal_s4.report.tables import variance_words
-from causal_s4.results import SensitivityResult, WeightSummary
+from causal_s4.results import EffectEstimate, SensitivityResult, WeightSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +231,7 @@ def _adjustment(reading: Reading) -> Said:
             "shpitser2010",
         )
         yield from (_say(each) for each in prose.bullets(adjustment.reasons))
-    if adjustment.second_opinion == "agrees":
+    if adjustment.verdict == "adjust" and adjustment.second_opinion == "agrees":
         yield _say("DoWhy, asked independently, found the same set sufficient.", "dowhy")
     elif adjustment.second_opinion.startswith("disagrees"):
         yield _say(f"DoWhy, asked independently, {clean(adjustment.second_opinion)}.", "dowhy")
@@ -360,6 +360,10 @@ def _estimators(reading: Reading) -> Said:
         yield _say(f"Survival was estimated by the {which}Kaplan\N{EN DASH}Meier estimator.", *cites)
     if Measure.RMST_DIFFERENCE in measures:
         yield _say("Restricted mean survival time is the area under that curve up to the horizon.", "royston2013")
+    if Measure.CUMULATIVE_INCIDENCE in measures:
+        yield _say(
+            "Cumulative incidence in the presence of competing events was estimated by the Aalen\N{EN DASH}Johansen estimator."
+        )
     if Measure.HAZARD_RATIO in measures:
         alone = "" if Analysis.TIME_DEPENDENT in analyses else " with treatment alone"
         ties = clean(reading.result.protocol.inference.ties).capitalize()
@@ -575,22 +579,27 @@ def _effects(reading: Reading, outcome: str) -> Said:
         adjusted = pair != reading.naive
         opening = f"Under the stated assumptions, among {side.population}" if adjusted else "Without adjustment"
         said = prose.absolute(reading, outcome, side, opening)
-        if said:
+        if said and _made(side.survival_treated, side.survival_control, side.survival_difference):
             yield _say(said)
-        if side.rmst_treated and side.rmst_control and side.rmst_difference:
+        if side.rmst_difference and _made(side.rmst_treated, side.rmst_control, side.rmst_difference):
             unit = reading.unit(side.rmst_difference)
             yield _say(
                 f"Mean survival time over {reading.horizon(side.rmst_difference)} was {reading.value(side.rmst_treated)} "
                 f"and {reading.value(side.rmst_control)} {unit}, a difference of "
                 f"{reading.with_interval(side.rmst_difference, unit=True)}."
             )
-        if side.hazard_ratio:
+        if side.hazard_ratio and _made(side.hazard_ratio):
             tested = (
                 "" if side.test is None else f"; test of no difference, {reading.numbers.p_value(side.test.p_value)}"
             )
             how = prose.how(pair[0]) if adjusted else "unadjusted"
             yield _say(f"The hazard ratio {how} was {reading.with_interval(side.hazard_ratio)}{tested}.")
     yield from _beside(reading, outcome, pairs)
+
+
+def _made(*estimates: EffectEstimate | None) -> bool:
+    """Tell whether every estimate has a value; a sentence with a hole in it is left out."""
+    return all(each is not None and each.value is not None for each in estimates)
 
 
 def _beside(reading: Reading, outcome: str, pairs: list[tuple[str, str]]) -> Said:
@@ -627,9 +636,13 @@ def _sensitivity_results(reading: Reading) -> Said:
 
 
 def _e_value(reading: Reading, result: SensitivityResult) -> str:
-    if str(result.target.get("measure")) not in (Measure.HAZARD_RATIO, ""):
+    """Say the E-value that the study prefers, or where it names none, that of the hazard ratio."""
+    measure = clean(str(result.target.get("measure") or Measure.HAZARD_RATIO))
+    if not result.parameters.get("preferred", measure == Measure.HAZARD_RATIO):
         return ""
-    return prose.sensitivity_sentence(reading, result)
+    said, horizon = prose.sensitivity_sentence(reading, result), result.target.get("horizon")
+    at = f" at {reading.duration(float(horizon))}" if horizon is not None else ""
+    return f"For the {measure}{at}: {mid(said)}" if said else ""
 
 
 def _left_out(reading: Reading, result: SensitivityResult) -> str:

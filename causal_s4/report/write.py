@@ -292,11 +292,12 @@ def _target(folder: str | os.PathLike[str]) -> Path:
 
 def _refuse_foreign(target: Path) -> None:
     """Refuse a folder that holds anything but an earlier result, unchanged."""
-    if not target.is_dir():
-        return
-    found = list(_files(target))
-    known = _checksums(target)
-    foreign = [name for name, path in found if known.get(name) is None or not _unchanged(path, known[name])]
+    foreign, known = _foreign(target)
+    for _ in range(_ATTEMPTS):
+        # Another run may have swapped its result in between listing and comparing; then a second look differs.
+        seen, (foreign, known) = foreign, _foreign(target)
+        if foreign == seen:
+            break
     if not foreign:
         return
     problems = [
@@ -312,6 +313,15 @@ def _refuse_foreign(target: Path) -> None:
         f"move them away or give another folder. Found{more}:",
         problems,
     )
+
+
+def _foreign(target: Path) -> tuple[list[str], dict[str, str]]:
+    """Return what is not an earlier result as it was written, and what was written, by path."""
+    if not target.is_dir():
+        return [], {}
+    found = list(_files(target))
+    known = _checksums(target)
+    return [name for name, path in found if known.get(name) is None or not _unchanged(path, known[name])], known
 
 
 def _files(target: Path) -> Iterator[tuple[str, Path]]:
@@ -348,7 +358,10 @@ def _text(path: Path) -> str:
 
 
 def _unchanged(path: Path, digest: str) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode) and _digest(path.read_bytes()) == digest
+    try:
+        return stat.S_ISREG(path.lstat().st_mode) and _digest(path.read_bytes()) == digest
+    except FileNotFoundError:
+        return False
 
 
 def _fill(draft: Path, files: Mapping[str, bytes]) -> None:

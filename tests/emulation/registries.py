@@ -52,5 +52,10 @@ def as_pair(estimate) -> tuple[float, float]:
 def rungs(cohort: Cohort):
     """The ladder as the figures of the null world were made: grace period and landmark of nine months."""
     return bias_ladder(
-        cohort, horizons=[HORIZON], landmarks=[GRACE], grace_periods=[GRACE], time_varying=["response"], timing_density=USUAL
+        cohort,
+        horizons=[HORIZON],
+        landmarks=[GRACE],
+        grace_periods=[GRACE],
+        time_varying=["response"],
+        timing_density=USUAL,
     )

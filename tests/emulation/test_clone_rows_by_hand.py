@@ -238,9 +238,7 @@ def test_treatment_after_the_end_of_an_outcome_does_not_count():
         treatment="treated",
         treated=1,
         control=0,
-        outcomes=[
-            {"name": name, "time": name, "event": f"{name}_event", "event_value": 1} for name in ("pfs", "os")
-        ],
+        outcomes=[{"name": name, "time": name, "event": f"{name}_event", "event_value": 1} for name in ("pfs", "os")],
         time_unit="days",
         covariates=[],
         treatment_start="start",

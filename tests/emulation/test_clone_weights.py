@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ class Definition:
     def cumulated(self, patient, time):
         cuts = {0.0, time, *(edge for edge, _ in self.levels), *(when for when, _ in self.visits[patient])}
         cuts = sorted(cut for cut in cuts if cut <= time)
-        return sum((b - a) * self.rate(patient, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True))
+        return sum((b - a) * self.rate(patient, b) for a, b in pairwise(cuts))
 
     def weight(self, patient, arm, time):
         treated, end = self.cohort.treatment_start[patient], self.cohort.outcomes[0].time[patient]
@@ -291,9 +292,7 @@ def test_influence_against_leaving_patients_out():
     table, found = estimate(cohort)
     phi = influence(table, table.weights, np.column_stack([each.gradient for each in found]))
     n = len(cohort)
-    out = np.array(
-        [[each.theta for each in estimate(cohort.take(np.arange(n) != k))[1]] for k in range(n)]
-    )
+    out = np.array([[each.theta for each in estimate(cohort.take(np.arange(n) != k))[1]] for k in range(n)])
     pseudo = (out.mean(axis=0) - out) * (n - 1) / n
     for j in range(2):
         assert np.corrcoef(phi[:, j], pseudo[:, j])[0, 1] > 0.97

@@ -18,7 +18,9 @@ GRACE = 9.0
 
 
 def cohort_with(visits, n=3, **columns):
-    frame = pd.DataFrame({"id": range(n), "treated": [1, 0, 1][:n], "start": [12.0, None, 20.0][:n], "time": [30.0] * n})
+    frame = pd.DataFrame(
+        {"id": range(n), "treated": [1, 0, 1][:n], "start": [12.0, None, 20.0][:n], "time": [30.0] * n}
+    )
     frame = frame.assign(died=[1, 1, 0][:n], **columns)
     return Cohort.from_frame(
         frame,
@@ -55,7 +57,13 @@ def known(cohort, name, patient, time, limit=np.inf):
 
 def test_last_value_until_the_next(visits):
     cohort = cohort_with(visits)
-    for time, state in ((2.0, "stable"), (9.9, "stable"), (10.0, "response"), (24.9, "response"), (25.0, "progression")):
+    for time, state in (
+        (2.0, "stable"),
+        (9.9, "stable"),
+        (10.0, "response"),
+        (24.9, "response"),
+        (25.0, "progression"),
+    ):
         assert known(cohort, "state", 0, time) == state
 
 

@@ -128,22 +128,20 @@ def test_one_hundred_and_fifty_registries_with_an_effect(effect):
 
 
 def judge(intervals, wanted):
-    """Mean within two Monte Carlo standard errors of the truth; coverage of 92 to 97% with the weights as known.
+    """Mean within two Monte Carlo standard errors of the truth, and coverage of 95% intervals of both kinds.
 
-    The default takes the weights as known here, for the treated are worth fewer than 400 patients (METHODS 10.4).
+    Taking the weights as known, the default with so few effective patients, covers 94 to 99%; accounting for their
+    estimation 92 to 98%. The Monte Carlo error of a coverage of 95% is 1.8 points.
     """
     for measure in MEASURES:
-        corrected = np.array([pair[0][measure] for pair in intervals])
-        fixed = np.array([pair[1][measure] for pair in intervals])
+        corrected, fixed = (np.array([pair[k][measure] for pair in intervals]) for k in (0, 1))
         values = fixed[:, 0]
         mc_error = values.std(ddof=1) / math.sqrt(len(values))
-        if measure != "hazard ratio":
-            assert abs(values.mean() - wanted[measure]) < 2 * mc_error, measure
-        else:
-            assert abs(values.mean() - wanted[measure]) < 0.03, measure
+        limit = 0.03 if measure == "hazard ratio" else 2 * mc_error
+        assert abs(values.mean() - wanted[measure]) < limit, measure
         coverage = [np.mean(np.abs(each[:, 0] - wanted[measure]) < 1.96 * each[:, 1]) for each in (corrected, fixed)]
-        assert 0.92 <= coverage[1] <= 0.98, (measure, coverage)
-        assert 0.88 <= coverage[0] <= 0.98, (measure, coverage)
+        assert 0.92 <= coverage[0] <= 0.98, (measure, coverage)
+        assert coverage[1] >= 0.93, (measure, coverage)
 
 
 @pytest.mark.slow

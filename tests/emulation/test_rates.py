@@ -90,7 +90,9 @@ def test_efron_spreads_tied_deaths():
 
 
 def test_patients_own_rows():
-    rows = PersonRows.cut(np.array([5.0, 2.0]), np.array([1.0, 3.0]), np.array([0, 0, 1, 1]), np.array([3.0, 4.0, 0.0, 2.0]))
+    rows = PersonRows.cut(
+        np.array([5.0, 2.0]), np.array([1.0, 3.0]), np.array([0, 0, 1, 1]), np.array([3.0, 4.0, 0.0, 2.0])
+    )
     assert rows.patient.tolist() == [0, 0, 0, 0, 1, 1]
     assert rows.start.tolist() == [0, 1, 3, 4, 0, 1]
     assert rows.stop.tolist() == [1, 3, 4, 5, 1, 2]

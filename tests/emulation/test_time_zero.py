@@ -125,7 +125,9 @@ def test_leaving_immortal_time_out_is_half_a_remedy(exponential):
     """Controls then lack the time that the treated survived: their rate is too high; l + m over l for controls."""
     cohort, death, treatment = exponential
     table = immortal_time_excluded_table(cohort)
-    rate = {arm: table.event[table.arm == arm].sum() / (table.stop - table.start)[table.arm == arm].sum() for arm in (0, 1)}
+    rate = {
+        arm: table.event[table.arm == arm].sum() / (table.stop - table.start)[table.arm == arm].sum() for arm in (0, 1)
+    }
     assert rate[1] / rate[0] == pytest.approx(death / (death + treatment), rel=0.03)
     assert estimate_effects(table).one(measure="hazard ratio").analysis == "immortal-time-excluded"
 
@@ -218,7 +220,9 @@ def test_landmark_has_to_lie_within_follow_up(six, landmark):
         landmark_cohort(six, landmark)
 
 
-@pytest.mark.parametrize("make", [time_dependent_table, immortal_time_excluded_table, lambda c: landmark_cohort(c, 5.0)])
+@pytest.mark.parametrize(
+    "make", [time_dependent_table, immortal_time_excluded_table, lambda c: landmark_cohort(c, 5.0)]
+)
 def test_designs_need_the_time_of_treatment(make):
     with pytest.raises(UsageError, match="needs the time from time zero to treatment"):
         make(cohort_of(SIX, start=False))

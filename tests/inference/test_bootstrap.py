@@ -13,6 +13,7 @@ from small_cohorts import small_cohort, small_frame
 
 import causal_s4 as s4
 from causal_s4.inference.resampling import Draws, Refit, Replicates, Resampling, replicate_weights
+from causal_s4.kernels.logistic import fit_logistic
 from causal_s4.kernels.replicate_weights import Failure
 from causal_s4.kernels.sweeps import Sweep
 from causal_s4.protocol.vocabulary import Arm, Measure
@@ -169,6 +170,26 @@ def test_separated_replicates_are_marked_and_disturb_nobody():
         share = counts[replicate, treated].sum() / counts[replicate].sum()
         drawn = counts[replicate] > 0
         np.testing.assert_allclose(values[replicate][drawn & treated], 1 / share, rtol=1e-9)
+
+
+def test_hard_replicates_are_given_up_only_where_the_plain_fit_is():
+    """Thirty patients and five terms: many resamples are separated, and whole Newton steps run away in others."""
+    cohort = small_cohort(small_frame(4, 30), covariates=("x", "b", "g"))
+    weights = s4.weigh(cohort, population="ATE", splines={"x": 3})
+    refit = refit_of(cohort, weights, [12.0], seed=2)
+    counts = refit.draws.counts(0, 300)
+    _, failure = refit.weights.make(counts)
+    design = np.column_stack([np.ones(len(cohort)), weights.spec.terms])
+    given_up = []
+    for count in counts:
+        drawn = count > 0
+        varies = np.ptp(design[drawn], axis=0) > 0
+        varies[0] = True
+        here = design[np.ix_(drawn, varies)]
+        fit = fit_logistic(here, cohort.treatment[drawn], weight=count[drawn])
+        given_up.append(not (fit.converged and np.abs(here @ fit.coefficient).max() <= 15))
+    assert 10 < sum(given_up) < 290
+    np.testing.assert_array_equal(failure == Failure.SEPARATED, given_up)
 
 
 def test_failures_are_counted_and_told():

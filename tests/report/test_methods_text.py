@@ -194,7 +194,7 @@ def test_what_is_said_is_true_of_the_protocol(name):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sensitivity": ()}, "To explain the estimate away"),
+        ({"sensitivity": ()}, "to explain the estimate away"),
         ({"hazards": ()}, "The log hazard ratio changed"),
         ({"benchmarks": ()}, "Published hazard ratio"),
         ({"tests": ()}, "test of no difference"),
@@ -207,6 +207,28 @@ def test_what_is_said_is_true_of_the_protocol(name):
 def test_a_sentence_goes_with_what_it_rests_on(changes, words):
     assert words in plain(make_result())
     assert words not in plain(make_result(**changes))
+
+
+def test_a_sentence_with_a_number_that_could_not_be_estimated_is_left_out():
+    result = make_result()
+    holes = tuple(
+        replace(each, value=None, lower=None, upper=None) if each.measure != "survival" else each
+        for each in result.effects
+    )
+    assert "not estimable" not in plain(replace(result, effects=EffectTable(estimates=holes), tests=()))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [("not identified", "no number here is a causal effect"), ("none needed", "nothing needed adjusting")],
+)
+def test_the_three_verdicts_are_never_confused(verdict, said):
+    result = make_result()
+    adjustment = replace(result.adjustment, verdict=verdict, nodes=(), columns=())
+    words = plain(replace(result, adjustment=adjustment))
+    assert said in words
+    assert "The adjustment set was derived" not in words
+    assert "DoWhy" not in words
 
 
 def test_numbers_are_written_as_everywhere(reading):
