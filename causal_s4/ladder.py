@@ -137,7 +137,7 @@ class _Analyst:
         if not len(cohort.covariates.columns):
             return
         yield _rung(
-            f"{ever}, Cox model with covariates",
+            f"{ever}, Cox model",
             Analysis.MULTIVARIABLE,
             TIME_ZERO,
             None,
@@ -173,7 +173,7 @@ class _Analyst:
         yield _rung(label, Analysis.LANDMARK, TIME_ZERO, mark, lambda: self._from_landmark(mark, ()))
         if self.time_varying:
             yield _rung(
-                f"{label}, with {_listed(self.time_varying)} as of then",
+                f"{label}, with {_listed(self.time_varying)}",
                 Analysis.LANDMARK,
                 CHANGES,
                 mark,
@@ -182,7 +182,7 @@ class _Analyst:
 
     def cloned(self, grace: float) -> Iterator[LadderRung]:
         """Yield the cloned strategies: unweighted, weighted by time zero, weighted by what changes too."""
-        label = f"Cloned strategies, grace period {grace:.3g} {self.cohort.time_unit}"
+        label = f"Cloned strategies, {grace:.3g} {self.cohort.time_unit}"
         yield _rung(
             f"{label}, unweighted",
             Analysis.CLONE_CENSOR_UNWEIGHTED,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from causal_s4.protocol.protocol import Protocol
-    from causal_s4.report.plots import Plots
+    from causal_s4.report.plots import Plot, Plots
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -1023,6 +1023,25 @@ class BiasLadder:
     outcome: str
     unit: str
     rungs: tuple[LadderRung, ...]
+
+    def plot(self, measure: str = "hazard ratio", *, width: str | float = "double") -> Plot:
+        """Return the rungs as a forest plot: ``ladder.plot().save("figure1.pdf")``.
+
+        Parameters
+        ----------
+        measure : {"hazard ratio", "survival difference", "rmst difference"}
+            What is drawn; differences are at the longest horizon.
+        width : {"single", "middle", "double"} or float
+            A journal's column, or inches.
+
+        Raises
+        ------
+        UsageError
+            When no rung has the measure.
+        """
+        from causal_s4.report.bias_ladder import bias_ladder_plot
+
+        return bias_ladder_plot(self, measure, width)
 
     def rung(self, label: str) -> LadderRung:
         """Return a rung by its label.

@@ -135,6 +135,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
         "events": int,
         "ess": NUMBER,
     },
+    "sensitivity": {"method": str, "target": dict, "parameters": dict, "value": NUMBER_OR_NULL},
     "findings": {"code": str, "severity": str, "step": str, "message": str, "numbers": dict},
 }
 
@@ -488,7 +489,7 @@ def test_every_outcome_has_its_naive_estimates_beside_the_weighted(done: Run) ->
 
 
 DESIGNS = {
-    "landmark": 'landmark = "3 months"\n',
+    "landmark": 'landmark = "3 months"\n[sensitivity.e-value]\n',
     "time-dependent": "",
     "clone-censor-weight": 'grace_period = "6 months"\n',
 }

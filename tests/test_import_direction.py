@@ -27,7 +27,7 @@ LAYERS = (
 SHARED_LAYERS = {"estimation", "resampled", "missing_data", "pooling", "study", "probe", "ladder", "time_zero"}
 """Parts that may import others of their own layer."""
 REPORT_READS = {"report", "results", "protocol", "errors"}
-WRITES_ITSELF = {("results.py", "causal_s4.report.write"), ("results.py", "causal_s4.report.plots")}
+WRITES_ITSELF = {("results.py", f"causal_s4.report.{name}") for name in ("write", "plots", "bias_ladder")}
 """The one exception: a result writes and draws itself, by an import inside its methods."""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 

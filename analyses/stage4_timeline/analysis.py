@@ -7,7 +7,6 @@ Surgery does nothing in this world, so that each hazard ratio other than 1 is bi
 import sys
 
 import causal_s4 as s4
-from causal_s4.ladder import bias_ladder
 from causal_s4.simulate import simulate_history
 
 WORLD = "stage4-timeline"
@@ -39,7 +38,7 @@ def main() -> None:
     effect = sys.argv[1] if len(sys.argv) > 1 else "null"
     truth = s4.true_effects(WORLD, effect=effect, horizons=[FIVE_YEARS])
     for n in (5_000, 157):
-        ladder = bias_ladder(
+        ladder = s4.bias_ladder(
             registry(n, effect), horizons=[FIVE_YEARS], time_varying=["response"], truth=truth
         ).to_frame()
         for measure in ("hazard ratio", "rmst difference"):

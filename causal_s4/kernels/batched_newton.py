@@ -115,42 +115,36 @@ def _steps(gradient: Floats, packed: Floats, step: Floats, solvable: NDArray[np.
     of a replicate has is left out of it. ``solvable`` is False when the gradient then asks for the impossible.
     """
     q = gradient.shape[1]
-    lower = np.empty((q, q))
+    lower, scaled = np.zeros((q, q)), np.empty(q)
     for row in range(gradient.shape[0]):
         solvable[row] = True
         at = 0
+        z = step[row]  # L z = gradient, then in place D L' step = z
         for j in range(q):
-            for i in range(j, q):
-                lower[i, j] = packed[row, at]
-                at += 1
-        z = step[row]
-        for j in range(q):
-            diagonal = lower[j, j]
+            pivot = diagonal = packed[row, at]
             slope = gradient[row, j]
             for k in range(j):
+                scaled[k] = lower[j, k] * lower[k, k]
+                pivot -= lower[j, k] * scaled[k]
                 slope -= lower[j, k] * z[k]
-            pivot = diagonal
-            for k in range(j):
-                pivot -= lower[j, k] * lower[j, k] * lower[k, k]
-            if not pivot > _DEPENDENT * diagonal:
-                lower[j, j] = 0.0
-                z[j] = 0.0
-                for i in range(j + 1, q):
-                    lower[i, j] = 0.0
-                if not abs(slope) <= 1e-6 * (1.0 + abs(diagonal)):
-                    solvable[row] = False
-                continue
-            lower[j, j] = pivot
-            z[j] = slope
+            independent = pivot > _DEPENDENT * diagonal
+            if not independent and not abs(slope) <= 1e-6 * (1.0 + abs(diagonal)):
+                solvable[row] = False
+            lower[j, j] = pivot if independent else 0.0
+            z[j] = slope if independent else 0.0
+            inverse = 1.0 / pivot if independent else 0.0
             for i in range(j + 1, q):
-                value = lower[i, j]
+                value = packed[row, at + i - j]
                 for k in range(j):
-                    value -= lower[i, k] * lower[j, k] * lower[k, k]
-                lower[i, j] = value / pivot
+                    value -= lower[i, k] * scaled[k]
+                lower[i, j] = value * inverse
+            at += q - j
         for j in range(q - 1, -1, -1):
-            value = z[j] / lower[j, j] if lower[j, j] > 0 else 0.0
-            for i in range(j + 1, q):
-                value -= lower[i, j] * z[i] if lower[j, j] > 0 else 0.0
+            value = 0.0
+            if lower[j, j] > 0:
+                value = z[j] / lower[j, j]
+                for i in range(j + 1, q):
+                    value -= lower[i, j] * z[i]
             z[j] = value
 
 

@@ -565,7 +565,7 @@ _MARK: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scale:
+class Scale:
     """The axis of a ladder."""
 
     null: float
@@ -579,7 +579,7 @@ class _Scale:
 def ladder(reading: Reading, outcome: str, *, width: float = DOUBLE_COLUMN) -> Figure:
     """Draw every hazard ratio of an outcome on a log axis, from unadjusted to published."""
     treated = reading.arm_words(Arm.TREATED, 24)
-    scale = _Scale(
+    scale = Scale(
         null=1.0,
         log=True,
         label="Hazard ratio (log scale)",
@@ -587,7 +587,7 @@ def ladder(reading: Reading, outcome: str, *, width: float = DOUBLE_COLUMN) -> F
         below=f"lower hazard with {treated}",
         above=f"higher hazard with {treated}",
     )
-    return _forest(reading.ladder(outcome, Measure.HAZARD_RATIO), _with_level(reading, outcome, scale), width)
+    return forest(reading.ladder(outcome, Measure.HAZARD_RATIO), _with_level(reading, outcome, scale), width)
 
 
 def absolute(reading: Reading, outcome: str, measure: str, *, width: float = DOUBLE_COLUMN) -> Figure:
@@ -609,7 +609,7 @@ def absolute(reading: Reading, outcome: str, measure: str, *, width: float = DOU
     unit, treated = reading.unit(first), reading.arm_words(Arm.TREATED, 24)
     low, high = ("lower", "higher") if measure == Measure.SURVIVAL_DIFFERENCE else ("shorter", "longer")
     what = "Survival difference at" if measure == Measure.SURVIVAL_DIFFERENCE else "Difference in mean survival time to"
-    scale = _Scale(
+    scale = Scale(
         null=0.0,
         log=False,
         label=f"{what} {reading.horizon(first)}, {unit}",
@@ -617,17 +617,18 @@ def absolute(reading: Reading, outcome: str, measure: str, *, width: float = DOU
         below=f"{low} with {treated}",
         above=f"{high} with {treated}",
     )
-    return _forest(reading.ladder(outcome, measure, horizon), _with_level(reading, outcome, scale), width)
+    return forest(reading.ladder(outcome, measure, horizon), _with_level(reading, outcome, scale), width)
 
 
-def _with_level(reading: Reading, outcome: str, scale: _Scale) -> _Scale:
+def _with_level(reading: Reading, outcome: str, scale: Scale) -> Scale:
     from dataclasses import replace
 
     level = next((reading.level(each) for each in reading.result.effects if each.outcome == outcome), "95% CI")
     return replace(scale, heading=scale.heading.replace("95% CI", level))
 
 
-def _forest(rows: Sequence[LadderRow], scale: _Scale, width: float) -> Figure:
+def forest(rows: Sequence[LadderRow], scale: Scale, width: float) -> Figure:
+    """Draw rungs above each other on one axis, their numbers beside them."""
     narrow = _narrow(width)
     step = 0.44 if narrow else 0.36
     top, bottom = 0.08 if narrow else 0.34, 0.72
@@ -659,7 +660,7 @@ def _forest(rows: Sequence[LadderRow], scale: _Scale, width: float) -> Figure:
     return figure
 
 
-def _range(rows: Sequence[LadderRow], scale: _Scale) -> tuple[float, float]:
+def _range(rows: Sequence[LadderRow], scale: Scale) -> tuple[float, float]:
     """Return limits that hold every estimate and all but the longest intervals."""
     values = [row.value for row in rows if row.value is not None]
     ends = [end for row in rows for end in (row.lower, row.upper) if end is not None and np.isfinite(end)]
@@ -724,7 +725,7 @@ def _rung_text(axes: Axes, row: LadderRow, y: float, narrow: bool) -> None:
     axes.text(1.04, y, row.text, transform=here, ha="left", va="center", weight=weight)
 
 
-def _forest_axis(axes: Axes, scale: _Scale, low: float, high: float, narrow: bool) -> None:
+def _forest_axis(axes: Axes, scale: Scale, low: float, high: float, narrow: bool) -> None:
     from matplotlib.ticker import NullFormatter, NullLocator
 
     if scale.log:
@@ -745,7 +746,7 @@ def _forest_axis(axes: Axes, scale: _Scale, low: float, high: float, narrow: boo
         )
 
 
-def _directions(axes: Axes, scale: _Scale, low: float, high: float) -> None:
+def _directions(axes: Axes, scale: Scale, low: float, high: float) -> None:
     """Say under the axis what lies on either side of no difference, as fully as there is room for."""
     figure, under, points = _figure_of(axes), axes.get_xaxis_transform(), 7.0
     box = axes.get_position()

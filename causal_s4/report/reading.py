@@ -61,17 +61,29 @@ _FRONT = {
     Design.TIME_DEPENDENT: Analysis.TIME_DEPENDENT,
     Design.CLONE_CENSOR_WEIGHT: Analysis.CLONE_CENSOR_WEIGHT,
 }
-_PER_ARM = (Measure.SURVIVAL, Measure.RMST, Measure.MEDIAN_SURVIVAL)
+_PER_ARM = (Measure.SURVIVAL, Measure.CUMULATIVE_INCIDENCE, Measure.RMST, Measure.MEDIAN_SURVIVAL)
 _TIMES = (Measure.RMST, Measure.RMST_DIFFERENCE, Measure.MEDIAN_SURVIVAL)
-_RATIOS = (Measure.HAZARD_RATIO, Measure.SURVIVAL_RATIO, Measure.RMST_RATIO)
+_DIFFERENCES_OF_SHARES = (Measure.SURVIVAL_DIFFERENCE, Measure.CUMULATIVE_INCIDENCE_DIFFERENCE)
+_RATIOS = (
+    Measure.HAZARD_RATIO,
+    Measure.SURVIVAL_RATIO,
+    Measure.RMST_RATIO,
+    Measure.CUMULATIVE_INCIDENCE_RATIO,
+)
 MEASURE_NAMES = {
     Measure.SURVIVAL: "Survival",
+    Measure.CUMULATIVE_INCIDENCE: "Cumulative incidence",
     Measure.RMST: "Restricted mean survival time",
     Measure.HAZARD_RATIO: "Hazard ratio",
     Measure.MEDIAN_SURVIVAL: "Median survival",
 }
 FAMILIES = (
     (Measure.SURVIVAL, Measure.SURVIVAL_DIFFERENCE, Measure.SURVIVAL_RATIO),
+    (
+        Measure.CUMULATIVE_INCIDENCE,
+        Measure.CUMULATIVE_INCIDENCE_DIFFERENCE,
+        Measure.CUMULATIVE_INCIDENCE_RATIO,
+    ),
     (Measure.RMST, Measure.RMST_DIFFERENCE, Measure.RMST_RATIO),
     (None, None, Measure.HAZARD_RATIO),
     (Measure.MEDIAN_SURVIVAL, None, None),
@@ -421,7 +433,7 @@ class Reading:
             return "ratio"
         if estimate.measure in _TIMES:
             return self.time_unit(estimate).value
-        return "percentage points" if estimate.measure == Measure.SURVIVAL_DIFFERENCE else "%"
+        return "percentage points" if estimate.measure in _DIFFERENCES_OF_SHARES else "%"
 
     def scaled(self, estimate: EffectEstimate, value: float | None) -> float | None:
         """Return a value of an estimate in the unit it is shown in."""

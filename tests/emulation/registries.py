@@ -53,7 +53,6 @@ def rungs(cohort: Cohort):
     """The ladder as the figures of the null world were made: grace period and landmark of nine months."""
     return bias_ladder(
         cohort,
-        horizons=[HORIZON],
         landmarks=[GRACE],
         grace_periods=[GRACE],
         time_varying=["response"],

@@ -10,12 +10,13 @@ import pytest
 from registries import GRACE, HORIZON, MEASURES, as_pair, registry, rungs, weighted
 
 from causal_s4.emulation.clone_censor import clone_censor
+from causal_s4.errors import UsageError
 from causal_s4.estimation import estimate_effects
 from causal_s4.ladder import bias_ladder
 from causal_s4.simulate import true_effects
 
 EVER = "Ever against never treated"
-CLONED = "Cloned strategies, grace period 9 months"
+CLONED = "Cloned strategies, 9 months"
 PROTOTYPE = {
     EVER: 0.41,
     f"{EVER}, weighted": 0.60,
@@ -70,6 +71,19 @@ def test_table_has_a_row_for_every_estimate_and_every_rung(small):
 def test_landmark_horizons_end_on_the_same_day(small):
     horizons = {each.horizon for each in small.rung("Landmark at 6 months").effects if each.horizon is not None}
     assert horizons == {HORIZON - 6}
+
+
+@pytest.mark.parametrize("measure", ["hazard ratio", "survival difference", "rmst difference"])
+def test_ladder_is_one_figure(small, measure):
+    drawing = small.plot(measure).drawing
+    shown = [rung for rung in small.rungs if any(each.measure == measure for each in rung.effects)]
+    assert drawing.description.count("; ") == len(shown) - 1
+    assert drawing.svg().startswith("<?xml")
+
+
+def test_figure_of_something_else_is_refused(small):
+    with pytest.raises(UsageError, match="a ladder is drawn of"):
+        small.plot("median survival")
 
 
 def test_truth_is_the_last_rung(small):
