@@ -22,6 +22,7 @@ from causal_s4.emulation.alignment import check_alignment
 from causal_s4.emulation.trial import Trial, emulate, lengths
 from causal_s4.errors import ConvergenceError, DataError, QuestionError, UsageError
 from causal_s4.estimation import (
+    RESAMPLED,
     Comparison,
     effects_of,
     estimate_curves,
@@ -40,6 +41,7 @@ from causal_s4.protocol.methods import stabilised
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.sections import OutcomeSpec
 from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Design, Estimand, Measure
+from causal_s4.resampled import plan_resampling, resampled_effects
 from causal_s4.results import (
     AdjustmentSet,
     Alignment,
@@ -119,8 +121,10 @@ def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress
     population = select(protocol, at_time_zero(adjustment, protocol))
     refuse_misplaced_time(population, protocol)
 
-    design = answer_strategies if protocol.time_zero.design in TIMED else answer_fixed_arms
-    found = design(population, adjustment, protocol, tell)
+    if protocol.time_zero.design in TIMED:
+        found = answer_strategies(population, adjustment, protocol, tell)
+    else:
+        found = answer_fixed_arms(population, adjustment, protocol, tell, jobs=jobs)
 
     findings = (
         *of_graph,
@@ -184,7 +188,9 @@ class Found:
     balance: BalanceOverTime | None = None
 
 
-def answer_fixed_arms(population: Cohort, adjustment: AdjustmentSet, protocol: Protocol, tell: Progress) -> Found:
+def answer_fixed_arms(
+    population: Cohort, adjustment: AdjustmentSet, protocol: Protocol, tell: Progress, *, jobs: int | None = None
+) -> Found:
     """Answer a study whose arms are fixed from some time on: time zero, or a landmark."""
     tell("Weighting the arms")
     completed = complete(population, protocol)
@@ -201,7 +207,7 @@ def answer_fixed_arms(population: Cohort, adjustment: AdjustmentSet, protocol: P
     answers = [
         pool_answers(
             [
-                answer(trial, population, weights, outcome, protocol)
+                answer(trial, population, weights, outcome, protocol, jobs=jobs)
                 for trial, weights in zip(several, weighting if shared else weightings[k], strict=True)
             ],
             protocol.inference.level,
@@ -391,7 +397,13 @@ class Answer:
 
 
 def answer(
-    trial: Trial, population: Cohort, weighted: Sequence[Weighted], outcome: OutcomeSpec, protocol: Protocol
+    trial: Trial,
+    population: Cohort,
+    weighted: Sequence[Weighted],
+    outcome: OutcomeSpec,
+    protocol: Protocol,
+    *,
+    jobs: int | None = None,
 ) -> Answer:
     """Estimate one outcome: naive, conditional on covariates, and weighted to each population.
 
@@ -419,14 +431,14 @@ def answer(
         for rows, weights, analysis in plans
     ]
     naive, primary = comparisons[0], comparisons[len(plans) - len(weighted)]
-    unadjusted = effects_of(naive, horizons)  # first: it says plainly when there is nothing to compare
+    unadjusted, *others = [_effects(each, horizons, protocol, jobs) for each in comparisons]
     regression, of_regression = _regression(cohort, table, protocol)
     cuts = [h for h in horizons if h < float(table.stop.max())][:-1]
     hazards = tuple(hazards_check(each, cuts) for each in (naive, primary))
     estimates = [
-        *unadjusted,
+        *unadjusted.estimates,
         *([] if regression is None else [_conditional(regression, protocol.inference.level)]),
-        *(estimate for each in comparisons[1:] for estimate in effects_of(each, horizons)),
+        *(estimate for each in others for estimate in each.estimates),
     ]
     return Answer(
         curves=tuple(curve for each in (naive, primary) for curve in estimate_curves(each).values()),
@@ -436,12 +448,32 @@ def answer(
         regression=regression,
         findings=(
             *trial.findings,
+            *(finding for each in (unadjusted, *others) for finding in each.findings),
             *of_regression,
             *_proportionality(hazards[1], outcome.name),
             *_few_events(table),
             *_competing(table),
         ),
     )
+
+
+def _effects(comparison: Comparison, horizons: Sequence[float], protocol: Protocol, jobs: int | None) -> EffectTable:
+    """Return the effects of a comparison with the intervals that the protocol asks for."""
+    asked = protocol.inference
+    if asked.method not in RESAMPLED:
+        return EffectTable(estimates=tuple(effects_of(comparison, horizons)))
+    options = {
+        "replicates": asked.replicates,
+        "interval": asked.interval,
+        "stratify": asked.stratify,
+        "cluster": asked.cluster,
+        "seed": protocol.seed if asked.method == "bootstrap" else None,
+        "jobs": jobs or asked.jobs,
+    }
+    estimates, findings = resampled_effects(
+        comparison, horizons, plan_resampling(comparison.table, asked.method, options)
+    )
+    return EffectTable(estimates=tuple(estimates), findings=findings)
 
 
 def _other_landmarks(

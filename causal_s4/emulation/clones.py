@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,6 @@ from causal_s4.kernels.risk_sets import merge_close
 from causal_s4.results import Floats, Ints
 
 Mask = NDArray[np.bool_]
-
-
-class Leaving(StrEnum):
-    """Why a clone is no longer followed."""
-
-    EVENT = "event"
-    LOST = "lost to follow-up"
-    DEVIATED = "deviated from the strategy"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,9 +53,9 @@ class SweptLikelihood:
         with np.errstate(over="ignore"):
             risk = self.w * np.exp(eta)
         hazard, tied, expected, information, logs = self._walk_back(risk, means=False)[:5]
-        _add_rows(self.z, risk, self.dead, self.leaves, self.first, _running(hazard), tied, information)
         lower = np.tril_indices(len(beta), -1)
         information.T[lower] = information[lower]
+        _add_rows(self.z, risk, self.dead, self.leaves, self.first, _running(hazard), tied, information)
         with np.errstate(invalid="ignore"):
             log_likelihood = float(self.observed @ beta - logs)
         return log_likelihood, self.observed - expected, information
@@ -186,11 +186,11 @@ def _walk_back(
     return hazard, tied, expected, information, logs, moved, moved_tied, held
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_rows(
     z: Floats, risk: Floats, dead: Mask, leaves: Ints, first: Ints, hazard: Floats, tied: Floats, information: Floats
 ) -> None:
-    """Add risk x z z' x cumulated hazard of each row to the lower triangle."""
+    """Add risk x z z' x cumulated hazard of each row."""
     p = z.shape[1]
     for end in range(1, hazard.size):
         for i in range(leaves[end], leaves[end + 1]):
@@ -200,10 +200,11 @@ def _add_rows(
             if dead[i]:
                 load -= tied[end - 1]
             load *= risk[i]
+            row = z[i]
             for j in range(p):
-                part = load * z[i, j]
-                for m in range(j + 1):
-                    information[j, m] += part * z[i, m]
+                part, into = load * row[j], information[j]
+                for m in range(p):  # whole rows run several columns at once
+                    into[m] += part * row[m]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
