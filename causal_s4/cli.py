@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from causal_s4.results import AdjustmentSet, Finding
 
 _INTERRUPTED = 130
+# The matrices are narrow: threads inside one product cost more than they give, and fight with our own workers.
+for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_library, "1")
 
 
 class _Group(click.Group):

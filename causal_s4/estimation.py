@@ -425,9 +425,7 @@ def effects_of(comparison: Comparison, horizons: Sequence[float]) -> list[Effect
     return [*estimates, *_medians(comparison, fits)]
 
 
-def functionals_of(
-    comparison: Comparison, horizons: Sequence[float]
-) -> tuple[list[Functional], dict[Arm, ArmCurve]]:
+def functionals_of(comparison: Comparison, horizons: Sequence[float]) -> tuple[list[Functional], dict[Arm, ArmCurve]]:
     """Return every effect of a comparison but the medians, each with its derivative, and the arms' curves.
 
     Raises

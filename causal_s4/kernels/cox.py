@@ -102,6 +102,9 @@ def fit_cox(
             move = np.linalg.solve(state.information, state.score)
         except np.linalg.LinAlgError:
             break
+        if np.max(np.abs(move)) < 1e-10:  # nothing left to gain from another pass over the rows
+            beta, converged = beta + move, model.has_maximum(state.information)
+            break
         new = model.at(beta + move)
         halvings = 0
         while not new.log_likelihood >= state.log_likelihood - 1e-9 * abs(state.log_likelihood) and halvings < 20:
