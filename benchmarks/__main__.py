@@ -49,7 +49,7 @@ def head(title: str, *columns: str) -> None:
 
 
 def ms(value: float) -> str:
-    return f"{value * 1e3:.3g} ms"
+    return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
 
 
 def times(value: float) -> str:

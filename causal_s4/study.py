@@ -41,7 +41,6 @@ from causal_s4.protocol.methods import stabilised
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.sections import OutcomeSpec
 from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Design, Estimand, Measure
-from causal_s4.resampled import plan_resampling, resampled_effects
 from causal_s4.results import (
     AdjustmentSet,
     Alignment,
@@ -462,6 +461,11 @@ def _effects(comparison: Comparison, horizons: Sequence[float], protocol: Protoc
     asked = protocol.inference
     if asked.method not in RESAMPLED:
         return EffectTable(estimates=tuple(effects_of(comparison, horizons)))
+    from causal_s4.resampled import (
+        plan_resampling,
+        resampled_effects,
+    )  # loads a compiler that other studies do not need
+
     options = {
         "replicates": asked.replicates,
         "interval": asked.interval,
