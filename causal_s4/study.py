@@ -461,10 +461,8 @@ def _effects(comparison: Comparison, horizons: Sequence[float], protocol: Protoc
     asked = protocol.inference
     if asked.method not in RESAMPLED:
         return EffectTable(estimates=tuple(effects_of(comparison, horizons)))
-    from causal_s4.resampled import (
-        plan_resampling,
-        resampled_effects,
-    )  # loads a compiler that other studies do not need
+    # imported here, for it loads a compiler that other studies do not need
+    from causal_s4.resampled import plan_resampling, resampled_effects
 
     options = {
         "replicates": asked.replicates,
