@@ -806,6 +806,41 @@ def _ratio_ticks(low: float, high: float) -> list[float]:
 # --- the set ------------------------------------------------------------------------------------
 
 
+_MOST_INDEPENDENCIES = 20
+
+
+def independencies(reading: Reading, *, width: float = DOUBLE_COLUMN) -> Figure:
+    """Draw what the diagram implies against what the cohort shows, the largest departures first."""
+    level = reading.result.protocol.inference.level
+    write = reading.numbers
+    rows = []
+    for test in sorted(reading.result.adjustment.tests, key=lambda each: -abs(each.estimate))[:_MOST_INDEPENDENCIES]:
+        limits = write.interval(write.number(test.lower, 2), write.number(test.upper, 2))
+        given = f"given {join(mid(reading.covariate(name)) for name in test.given)}" if test.given else "given nothing"
+        label = f"{reading.covariate(test.x)} and {mid(reading.covariate(test.y))}"
+        rows.append(
+            LadderRow(
+                kind="effect" if test.p_adjusted < 1 - level else "conditional",
+                label=label,
+                short=label,
+                detail=given,
+                value=test.estimate,
+                lower=test.lower,
+                upper=test.upper,
+                text=f"{write.number(test.estimate, 2)} ({limits})",
+            )
+        )
+    scale = Scale(
+        null=0.0,
+        log=False,
+        label="Partial correlation, 0 as the diagram implies",
+        heading=f"Correlation ({write.level(level)})",
+        below="less",
+        above="more",
+    )
+    return forest(rows, scale, width)
+
+
 def drawings(reading: Reading) -> list[Drawing]:
     """Return every figure a result supports, in the order a report shows them."""
     found: list[Drawing] = []
@@ -844,6 +879,21 @@ def drawings(reading: Reading) -> list[Drawing]:
                 note="Thin line: 1st to 99th percentile; thick line: the middle half; tick: median; "
                 "dot: the largest weight.",
                 draw=lambda width: weights(reading, width=width),
+            )
+        )
+    tests = reading.result.adjustment.tests
+    if tests:
+        against = sum(test.p_adjusted < 1 - reading.result.protocol.inference.level for test in tests)
+        shown = min(len(tests), _MOST_INDEPENDENCIES)
+        found.append(
+            Drawing(
+                name="independencies",
+                title="Independencies the diagram implies, held against the cohort",
+                description=f"Partial correlations of {shown} of {len(tests)} pairs with intervals; {against} contradict "
+                "the diagram.",
+                note=f"The {shown} largest departures. Filled marks contradict the diagram, open ones do not; "
+                "what is not contradicted is not thereby shown.",
+                draw=lambda width: independencies(reading, width=width),
             )
         )
     return found

@@ -358,6 +358,7 @@ class _Context:
             ),
             "untested": prose.bullets(adjustment.untested_assumptions),
             "implied": prose.implied(reading),
+            "figures": self._figure("independencies"),
             "tables": self._present(tables.independence_table(reading)),
             "folded": len(adjustment.tests) > _MOST_TESTS,
             "dagitty": adjustment.dagitty,
