@@ -21,13 +21,14 @@ from causal_s4.errors import UsageError
 from causal_s4.inference.influence import curve_variance, influence, row_weights, standard_errors
 from causal_s4.kernels.balance import effective_sample_size
 from causal_s4.kernels.risk_sets import merge_close
-from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Arm, Measure, TimeUnit
+from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Arm, Measure, TimeUnit
 from causal_s4.results import (
     EffectEstimate,
     EffectTable,
     Floats,
     HazardsCheck,
     Ints,
+    RegressionTable,
     ScoreTest,
     SurvivalCurve,
     Weights,
@@ -524,6 +525,32 @@ def _medians(comparison: Comparison, fits: dict[Arm, ArmCurve]) -> Iterable[Effe
 def _first_below_half(times: Floats, limit: Floats) -> float | None:
     below = np.flatnonzero(np.nan_to_num(limit, nan=0.0) <= 0.5)
     return float(times[below[0]]) if below.size else None
+
+
+def conditional_estimate(
+    table: RegressionTable, level: float, *, analysis: str = Analysis.MULTIVARIABLE, variance: str = "model-based"
+) -> EffectEstimate:
+    """Return the treatment's row of a multivariable model as an estimate of its own kind."""
+    row = table.rows[0]
+    return EffectEstimate(
+        outcome=table.outcome,
+        analysis=analysis,
+        population=CONDITIONAL,
+        measure=str(Measure.HAZARD_RATIO),
+        arm=None,
+        horizon=None,
+        unit="ratio",
+        value=row.hazard_ratio,
+        std_error=row.std_error,
+        lower=row.lower,
+        upper=row.upper,
+        level=level,
+        variance=variance,
+        p_value=row.p_value,
+        n=table.n,
+        events=table.events,
+        ess=float(table.n),
+    )
 
 
 # --- tests --------------------------------------------------------------------------------------

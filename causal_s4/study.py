@@ -24,6 +24,7 @@ from causal_s4.errors import ConvergenceError, DataError, QuestionError, UsageEr
 from causal_s4.estimation import (
     RESAMPLED,
     Comparison,
+    conditional_estimate,
     effects_of,
     estimate_curves,
     hazards_check,
@@ -40,7 +41,7 @@ from causal_s4.propensity.weights import summarise_weights, weigh, weights_findi
 from causal_s4.protocol.methods import stabilised
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.sections import OutcomeSpec
-from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Design, Estimand, Measure
+from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Design, Estimand
 from causal_s4.results import (
     AdjustmentSet,
     Alignment,
@@ -348,26 +349,12 @@ def _describe(cohort: Cohort, weights: Weights, adjustment: AdjustmentSet, *, pr
     summary = summarise_weights(cohort, weights)
     balance = check_balance(cohort, weights)
     positivity = check_positivity(cohort, weights)
-    nothing: tuple[Finding, ...] = ()
-    if primary and not adjustment.columns:
-        nothing = (
-            Finding(
-                code="nothing-to-adjust",
-                severity="note",
-                step="weights",
-                message=(
-                    "The graph says that nothing needs adjusting: no back-door path is open. Every weight is 1 and the "
-                    "weighted answer equals the naive one."
-                ),
-            ),
-        )
     return Weighted(
         weights=weights,
         summary=summary,
         balance=balance,
         positivity=positivity,
         findings=(
-            *nothing,
             *weights.findings,
             *weights_findings(summary),
             *balance_findings(balance),
@@ -436,7 +423,7 @@ def answer(
     hazards = tuple(hazards_check(each, cuts) for each in (naive, primary))
     estimates = [
         *unadjusted.estimates,
-        *([] if regression is None else [_conditional(regression, protocol.inference.level)]),
+        *([] if regression is None else [conditional_estimate(regression, protocol.inference.level)]),
         *(estimate for each in others for estimate in each.estimates),
     ]
     return Answer(
@@ -534,30 +521,6 @@ def _regression(
             Finding(code="no-multivariable-model", severity="caution", step="effects", message=error.message),
         )
     return fitted, ()
-
-
-def _conditional(table: RegressionTable, level: float) -> EffectEstimate:
-    """Return the treatment's row of the multivariable model as an estimate of its own kind."""
-    row = table.rows[0]
-    return EffectEstimate(
-        outcome=table.outcome,
-        analysis=Analysis.MULTIVARIABLE,
-        population=CONDITIONAL,
-        measure=str(Measure.HAZARD_RATIO),
-        arm=None,
-        horizon=None,
-        unit="ratio",
-        value=row.hazard_ratio,
-        std_error=row.std_error,
-        lower=row.lower,
-        upper=row.upper,
-        level=level,
-        variance="model-based",
-        p_value=row.p_value,
-        n=table.n,
-        events=table.events,
-        ess=float(table.n),
-    )
 
 
 def _proportionality(check: HazardsCheck, outcome: str) -> tuple[Finding, ...]:

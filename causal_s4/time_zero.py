@@ -18,10 +18,17 @@ from causal_s4.emulation.time_dependent import mantel_byar, simon_makuch_table
 from causal_s4.emulation.trial import Trial, emulate, lengths
 from causal_s4.emulation.weight_checks import default_variance, variance_finding
 from causal_s4.errors import ConvergenceError, DataError, Problem, ProtocolError, QuestionError, UsageError
-from causal_s4.estimation import Comparison, effects_of, estimate_curves, hazards_check, score_test
+from causal_s4.estimation import (
+    Comparison,
+    conditional_estimate,
+    effects_of,
+    estimate_curves,
+    hazards_check,
+    score_test,
+)
 from causal_s4.propensity.models import covariate_matrix
 from causal_s4.protocol.protocol import Protocol
-from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Design, Duration, Measure
+from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Design, Duration, Measure
 from causal_s4.results import (
     BalanceOverTime,
     CloneFlow,
@@ -147,7 +154,11 @@ def _changing_treatment(trial: Trial, naive: Comparison, horizons: Sequence[floa
     curves, of_curves = _by_current_treatment(trial, protocol)
     estimates = [*effects_of(naive, horizons), ratio]
     if regression is not None:
-        estimates.append(_conditional(regression, protocol.inference.level))
+        estimates.append(
+            conditional_estimate(
+                regression, protocol.inference.level, analysis=Analysis.TIME_DEPENDENT, variance="influence"
+            )
+        )
     return TimedAnswer(
         curves=(*estimate_curves(naive).values(), *curves),
         estimates=tuple(estimates),
@@ -177,29 +188,6 @@ def _regression(trial: Trial, protocol: Protocol) -> tuple[RegressionTable | Non
             Finding(code="no-multivariable-model", severity="caution", step="effects", message=error.message),
         )
     return fitted, ()
-
-
-def _conditional(table: RegressionTable, level: float) -> EffectEstimate:
-    row = table.rows[0]
-    return EffectEstimate(
-        outcome=table.outcome,
-        analysis=Analysis.TIME_DEPENDENT,
-        population=CONDITIONAL,
-        measure=str(Measure.HAZARD_RATIO),
-        arm=None,
-        horizon=None,
-        unit="ratio",
-        value=row.hazard_ratio,
-        std_error=row.std_error,
-        lower=row.lower,
-        upper=row.upper,
-        level=level,
-        variance="influence",
-        p_value=row.p_value,
-        n=table.n,
-        events=table.events,
-        ess=float(table.n),
-    )
 
 
 def _by_current_treatment(trial: Trial, protocol: Protocol) -> tuple[tuple[SurvivalCurve, ...], tuple[Finding, ...]]:
