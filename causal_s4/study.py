@@ -341,11 +341,11 @@ def weigh_study(cohort: Cohort, adjustment: AdjustmentSet, protocol: Protocol) -
             trim=model.trim,
             quantile_method=model.quantile_method or "linear",
         )
-        found.append(_describe(cohort, weights, adjustment, primary=not found))
+        found.append(_describe(cohort, weights, primary=not found))
     return tuple(found)
 
 
-def _describe(cohort: Cohort, weights: Weights, adjustment: AdjustmentSet, *, primary: bool) -> Weighted:
+def _describe(cohort: Cohort, weights: Weights, *, primary: bool) -> Weighted:
     summary = summarise_weights(cohort, weights)
     balance = check_balance(cohort, weights)
     positivity = check_positivity(cohort, weights)
