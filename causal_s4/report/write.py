@@ -16,6 +16,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
@@ -32,7 +33,8 @@ from causal_s4.results import StudyResult, WeightSummary
 SCHEMA = "causal-s4/results/1"
 CHECKSUMS = "SHA256SUMS"
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_ATTEMPTS = 20
+# How often, and how many seconds apart, a run looks whether another one has finished renaming.
+_ATTEMPTS, _PAUSE = 600, 0.05
 
 
 # --- results.json -------------------------------------------------------------------------------
@@ -254,9 +256,10 @@ def write_result(result: StudyResult, folder: str | os.PathLike[str]) -> None:
         draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
         try:
             _fill(draft, files)
-            if target.is_dir():
-                shutil.copymode(target, draft)
-            _swap(draft, target)
+            with _alone(target):
+                # Again: computing took a while, and someone may have put a file there since.
+                _refuse_foreign(target)
+                _swap(draft, target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -270,14 +273,15 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         As :func:`write_result` would.
     """
     with _readable(folder):
-        target = _target(folder)
-        _refuse_foreign(target)
+        target = Path(os.path.realpath(folder))
+        with _alone(target):
+            _refuse_unfit(target, folder)
+            _refuse_foreign(target)
     return target
 
 
-def _target(folder: str | os.PathLike[str]) -> Path:
-    """Return the real folder meant, through any symbolic link."""
-    target = Path(os.path.realpath(folder))
+def _refuse_unfit(target: Path, folder: str | os.PathLike[str]) -> None:
+    """Refuse what cannot be replaced as a whole by renaming."""
     if target.exists() and not target.is_dir():
         raise UsageError(f"{folder} is a file; the report needs a folder. Give the name of a new or empty one")
     if target.is_dir() and (target.parent == target or os.path.ismount(target)):
@@ -287,17 +291,11 @@ def _target(folder: str | os.PathLike[str]) -> Path:
         )
     if target.is_dir() and Path.cwd().is_relative_to(target):
         raise UsageError(f"{folder} is the folder you are in, which cannot be replaced under you. Give another one")
-    return target
 
 
 def _refuse_foreign(target: Path) -> None:
     """Refuse a folder that holds anything but an earlier result, unchanged."""
     foreign, known = _foreign(target)
-    for _ in range(_ATTEMPTS):
-        # Another run may have swapped its result in between listing and comparing; then a second look differs.
-        seen, (foreign, known) = foreign, _foreign(target)
-        if foreign == seen:
-            break
     if not foreign:
         return
     problems = [
@@ -373,31 +371,52 @@ def _fill(draft: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _swap(draft: Path, target: Path) -> None:
-    """Put the draft in the target's place; if that fails, the target is what it was.
-
-    Another run may do the same at the same time: whichever renames last stands, whole.
-    """
-    for _ in range(_ATTEMPTS):
-        aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.replaced")
-        moved = False
-        try:
-            with suppress(FileNotFoundError):
-                target.rename(aside)
-                moved = True
-            draft.rename(target)
-        except BaseException as error:
-            if moved and not target.exists():
-                aside.rename(target)
-                moved = False
-            elif moved:
-                shutil.rmtree(aside, ignore_errors=True)
-            if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                continue
-            raise
+    """Put the draft in the target's place; if that fails, the target is what it was."""
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.replaced")
+    moved = False
+    try:
+        if target.is_dir():
+            shutil.copymode(target, draft)
+            moved = bool(target.rename(aside))
+        draft.rename(target)
+    except BaseException:
         if moved:
-            shutil.rmtree(aside, ignore_errors=True)
+            aside.rename(target)
+        raise
+    if moved:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Hold the folder above the target against other runs, for the moments that looking and renaming take.
+
+    A lock on that folder itself leaves no file behind, and the system releases it when a run is
+    killed. Where a file system knows no locks, runs are not held apart.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
         return
-    raise UsageError(f"{target} is being written by another run. Wait for it, or give another folder")
+    if not target.parent.is_dir():
+        yield
+        return
+    above = os.open(target.parent, os.O_RDONLY)
+    try:
+        for _ in range(_ATTEMPTS):
+            try:
+                fcntl.flock(above, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_PAUSE)
+            except OSError:
+                break
+        else:
+            raise UsageError(f"{target} is being written by another run. Wait for it, or give another folder")
+        yield
+    finally:
+        os.close(above)
 
 
 @contextmanager
