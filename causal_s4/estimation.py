@@ -17,14 +17,18 @@ import numpy as np
 from scipy.stats import norm
 
 from causal_s4.cohort import Cohort, RiskTable
-from causal_s4.errors import UsageError
+from causal_s4.errors import ConvergenceError, UsageError
 from causal_s4.inference.influence import curve_variance, influence, row_weights, standard_errors
 from causal_s4.kernels.balance import effective_sample_size
 from causal_s4.kernels.risk_sets import merge_close
+from causal_s4.propensity.models import covariate_matrix
+from causal_s4.protocol.protocol import Protocol
+from causal_s4.protocol.sections import Propensity
 from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Arm, Measure, TimeUnit
 from causal_s4.results import (
     EffectEstimate,
     EffectTable,
+    Finding,
     Floats,
     HazardsCheck,
     Ints,
@@ -46,7 +50,7 @@ from causal_s4.survival.functionals import (
     require_follow_up,
     score_gradient,
 )
-from causal_s4.survival.regression import hazard_ratio_trend, period_hazard_ratio
+from causal_s4.survival.regression import hazard_ratio_trend, multivariable_cox, period_hazard_ratio
 
 ANALYTIC = ("influence", "fixed")
 RESAMPLED = ("bootstrap", "jackknife")
@@ -525,6 +529,49 @@ def _medians(comparison: Comparison, fits: dict[Arm, ArmCurve]) -> Iterable[Effe
 def _first_below_half(times: Floats, limit: Floats) -> float | None:
     below = np.flatnonzero(np.nan_to_num(limit, nan=0.0) <= 0.5)
     return float(times[below[0]]) if below.size else None
+
+
+def conditional_model(
+    cohort: Cohort, table: RiskTable, protocol: Protocol, *, clustered: bool = False
+) -> tuple[RegressionTable | None, tuple[Finding, ...]]:
+    """Fit the Cox model of treatment and covariates that a protocol's comparison is held against.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Whose covariates are conditioned on; without any there is no model.
+    table : RiskTable
+        Of the same patients.
+    protocol : Protocol
+        Covariates enter as in its propensity score.
+    clustered : bool
+        Whether a patient may have several rows.
+
+    Returns
+    -------
+    RegressionTable or None
+    tuple of Finding
+        Why there is none, when the fit does not settle.
+    """
+    if not len(cohort.covariates.columns):
+        return None, ()
+    terms = protocol.propensity or Propensity()
+    matrix = covariate_matrix(cohort, splines=terms.splines, log1p=terms.log1p, interactions=terms.interactions)
+    try:
+        fitted = multivariable_cox(
+            table,
+            matrix.matrix,
+            matrix.terms,
+            ties=protocol.inference.ties,
+            level=protocol.inference.level,
+            treatment=protocol.treatment.name,
+            clustered=clustered,
+        )
+    except ConvergenceError as error:
+        return None, (
+            Finding(code="no-multivariable-model", severity="caution", step="effects", message=error.message),
+        )
+    return fitted, ()
 
 
 def conditional_estimate(

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from causal_s4.fixed_arms import Answer, Weighted
 from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Measure
 from causal_s4.results import (
     BalanceRow,
@@ -28,9 +29,6 @@ from causal_s4.results import (
     WeightSummary,
     read_only,
 )
-
-if TYPE_CHECKING:
-    from causal_s4.study import Answer, Weighted
 
 _NO_ESTIMAND = (UNADJUSTED, CONDITIONAL)
 _CURVED = (Measure.SURVIVAL, Measure.CUMULATIVE_INCIDENCE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -17,6 +17,7 @@ from scipy.stats import norm
 from causal_s4.cohort import Cohort, select
 from causal_s4.errors import CausalS4Error, InputError, Problem, ProtocolError, UsageError
 from causal_s4.estimation import Comparison
+from causal_s4.fixed_arms import Answer as StudyAnswer
 from causal_s4.inference.influence import standard_errors
 from causal_s4.missing_data import impute
 from causal_s4.propensity.models import covariate_matrix
@@ -71,9 +72,6 @@ from causal_s4.survival.functionals import (
     require_events,
     require_follow_up,
 )
-
-if TYPE_CHECKING:
-    from causal_s4.study import Answer as StudyAnswer
 
 COMMON = 0.15
 """An outcome that more of the patients than this have had is common: a hazard ratio is no risk ratio."""

@@ -21,12 +21,12 @@ from causal_s4.errors import ConvergenceError, DataError, Problem, ProtocolError
 from causal_s4.estimation import (
     Comparison,
     conditional_estimate,
+    conditional_model,
     effects_of,
     estimate_curves,
     hazards_check,
     score_test,
 )
-from causal_s4.propensity.models import covariate_matrix
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Design, Duration, Measure
 from causal_s4.results import (
@@ -42,7 +42,6 @@ from causal_s4.results import (
     WeightSummary,
 )
 from causal_s4.survival.functionals import hazard_ratio
-from causal_s4.survival.regression import multivariable_cox
 
 TIMED = (Design.TIME_DEPENDENT, Design.CLONE_CENSOR_WEIGHT)
 """Designs without arms that are fixed from some time on."""
@@ -150,7 +149,7 @@ def _changing_treatment(trial: Trial, naive: Comparison, horizons: Sequence[floa
     changing = _comparison(trial.table, protocol, Analysis.TIME_DEPENDENT)
     # a Cox model is all that such rows can answer; survival by current treatment is no one's survival
     (ratio,) = [each for each in effects_of(changing, []) if each.measure == Measure.HAZARD_RATIO]
-    regression, of_regression = _regression(trial, protocol)
+    regression, of_regression = conditional_model(trial.cohort, trial.table, protocol, clustered=True)
     curves, of_curves = _by_current_treatment(trial, protocol)
     estimates = [*effects_of(naive, horizons), ratio]
     if regression is not None:
@@ -167,27 +166,6 @@ def _changing_treatment(trial: Trial, naive: Comparison, horizons: Sequence[floa
         regression=regression,
         findings=(*trial.findings, *of_regression, *of_curves),
     )
-
-
-def _regression(trial: Trial, protocol: Protocol) -> tuple[RegressionTable | None, tuple[Finding, ...]]:
-    if not len(trial.cohort.covariates.columns):
-        return None, ()
-    matrix = covariate_matrix(trial.cohort, splines={}, log1p=(), interactions=())
-    try:
-        fitted = multivariable_cox(
-            trial.table,
-            matrix.matrix,
-            matrix.terms,
-            ties=protocol.inference.ties,
-            level=protocol.inference.level,
-            treatment=protocol.treatment.name,
-            clustered=True,
-        )
-    except ConvergenceError as error:
-        return None, (
-            Finding(code="no-multivariable-model", severity="caution", step="effects", message=error.message),
-        )
-    return fitted, ()
 
 
 def _by_current_treatment(trial: Trial, protocol: Protocol) -> tuple[tuple[SurvivalCurve, ...], tuple[Finding, ...]]:

@@ -19,12 +19,22 @@ LAYERS = (
     {"results"},
     {"cohort", "design_matrix", "workers"},
     ROOMS,
-    {"estimation", "resampled", "missing_data", "pooling"},
-    {"study", "probe", "ladder", "time_zero", "scaffold", "report"},
+    {"estimation", "resampled", "missing_data"},
+    {"study", "fixed_arms", "time_zero", "pooling", "probe", "ladder", "scaffold", "report"},
     {"cli"},
 )
 """From the bottom to the top. A module imports its own part and those of lower layers."""
-SHARED_LAYERS = {"estimation", "resampled", "missing_data", "pooling", "study", "probe", "ladder", "time_zero"}
+SHARED_LAYERS = {
+    "estimation",
+    "resampled",
+    "missing_data",
+    "study",
+    "fixed_arms",
+    "time_zero",
+    "pooling",
+    "probe",
+    "ladder",
+}
 """Parts that may import others of their own layer."""
 REPORT_READS = {"report", "results", "protocol", "errors"}
 WRITES_ITSELF = {("results.py", f"causal_s4.report.{name}") for name in ("write", "plots", "bias_ladder")}
