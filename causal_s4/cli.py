@@ -35,10 +35,10 @@ class _Group(click.Group):
             _trace(ctx)
             _complain(str(error))
             ctx.exit(error.exit_status)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):
             _complain("interrupted; nothing was written")
             ctx.exit(_INTERRUPTED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit):
             raise
         except MemoryError:
             _complain("not enough memory for this table; read fewer columns or fewer patients")
@@ -286,13 +286,39 @@ def evalue(hazard_ratio: float, lower: float | None, upper: float | None, common
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The cohort's file.")
-def init(folder: Path, data: Path) -> None:
-    """Write a commented study.toml and a first graph into FOLDER, for the columns of a data file."""
-    from causal_s4.scaffold import MARK, scaffold
+@click.option("--title", help="The title of the report.")
+@click.option("--id", help="The column that identifies a patient.")
+@click.option("--time-unit", help="The unit of every time column.")
+@click.option("--treatment", help="The column of the treatment.")
+@click.option("--treated", help="Its value for the treated.")
+@click.option("--control", help="Its value for the controls.")
+@click.option("--time", help="The column of the time to the event or the end of follow-up.")
+@click.option("--event", help="The column of the event code.")
+@click.option("--event-value", help="The code of the event.")
+@click.option("--population", help="Whom the effect is about: ATE, ATT, ATC, ATO or ATM.")
+@click.option(
+    "--confounder", "confounders", multiple=True, help="A column that drives both treatment and outcome; repeatable."
+)
+@click.option("--ask/--no-ask", default=None, help="Ask for what is not given (default: on a terminal).")
+def init(folder: Path, data: Path, ask: bool | None, **given: Any) -> None:
+    """Write a commented study.toml and a first graph into FOLDER, for the columns of a data file.
 
-    study, graph = scaffold(folder, data)
+    What is not given by an option is asked for; what is left unanswered is marked in the files.
+    """
+    from causal_s4.scaffold import MARK, Answers, questions, refuse_existing, scaffold
+
+    refuse_existing(folder)
+    answers = Answers(**given)
+    if sys.stdin.isatty() if ask is None else ask:
+        click.echo("An empty answer leaves the place open.")
+        for name, question in questions(data, answers):
+            answers = answers.with_reply(name, click.prompt(question, default="", show_default=False))
+    study, graph = scaffold(folder, data, answers)
     click.echo(f"Wrote {study}\nWrote {graph}")
-    click.echo(f'Fill in the places marked "{MARK}", draw the arrows, then: causal-s4 check {study}')
+    if MARK in study.read_text(encoding="utf-8"):
+        click.echo(f'Fill in the places marked "{MARK}", draw the arrows, then: causal-s4 check {study}')
+    else:
+        click.echo(f"Draw the arrows that are missing, then: causal-s4 check {study}")
 
 
 # --- printing -----------------------------------------------------------------------------------

@@ -376,6 +376,69 @@ def test_the_data_is_named_relative_to_the_study(tmp_path: Path, data: Path) -> 
     assert tomllib.loads(study.read_text(encoding="utf-8"))["data"]["file"] == "../../cohort.csv"
 
 
+GIVEN = {
+    "title": "Surgery and survival",
+    "id": "id",
+    "time-unit": "months",
+    "treatment": "surgery",
+    "treated": "1",
+    "control": "0",
+    "time": "os_months",
+    "event": "death",
+    "event-value": "1",
+    "population": "ATO",
+}
+CAUSES = ("age", "sites", "pr_status")
+
+
+def test_a_study_begun_with_every_answer_runs_as_it_stands(tmp_path: Path, data: Path) -> None:
+    given = [part for name, value in GIVEN.items() for part in (f"--{name}", value)]
+    text = done("init", tmp_path / "mine", "--data", data, *given, *(f"--confounder={name}" for name in CAUSES))
+    assert MARK not in text
+    found = s4.Study.read(tmp_path / "mine" / "study.toml").check(ask_dowhy=False)
+    assert found.adjustment.nodes == tuple(sorted(CAUSES))
+    assert (found.cohort.n, found.cohort.treated) == (240, int(cohort()["surgery"].sum()))
+
+
+def test_what_is_asked_and_answered_is_what_options_give(tmp_path: Path, data: Path) -> None:
+    given = [part for name, value in GIVEN.items() for part in (f"--{name}", value)]
+    done("init", tmp_path / "options", "--data", data, *given, *(f"--confounder={name}" for name in CAUSES))
+    replies = [value for name, value in GIVEN.items() if name != "id"] + [", ".join(CAUSES)]
+    command = ["init", str(tmp_path / "asked"), "--data", str(data), "--ask", "--id", "id"]
+    result = CliRunner().invoke(main, command, input="\n".join(replies) + "\n")
+    assert result.exit_code == 0
+    for name in ("study.toml", GRAPH):
+        assert (tmp_path / "asked" / name).read_bytes() == (tmp_path / "options" / name).read_bytes()
+
+
+def test_empty_replies_leave_their_places_open(tmp_path: Path, data: Path) -> None:
+    result = CliRunner().invoke(main, ["init", str(tmp_path / "mine"), "--data", str(data), "--ask"], input="\n" * 10)
+    assert result.exit_code == 0
+    assert (tmp_path / "mine" / "study.toml").read_text() == scaffold(tmp_path / "other", data)[0].read_text()
+
+
+def test_answers_that_do_not_fit_the_file_are_all_named_and_nothing_is_written(tmp_path: Path, data: Path) -> None:
+    wrong = ["--time-unit=month", "--treatment=surgry", "--treated=1", "--event=death", "--event-value=dead"]
+    text = refused("init", tmp_path / "mine", "--data", data, *wrong, "--confounder=death", "--confounder=id")
+    for part in (
+        'time_unit: the text "month"; expected "days", "weeks", "months" or "years". Did you mean "months"?',
+        'treatment: no column "surgry". Did you mean "surgery"?',
+        "treated: ",
+        'event_value: the text "dead"; expected a value of death: 0 (',
+        'confounders: "death", which is named for something else as well',
+        'confounders: "id", which holds',
+    ):
+        assert part in text
+    assert not (tmp_path / "mine").exists()
+
+
+def test_leaving_at_a_question_writes_nothing(tmp_path: Path, data: Path) -> None:
+    result = CliRunner().invoke(main, ["init", str(tmp_path / "mine"), "--data", str(data), "--ask"], input="a title\n")
+    assert result.exit_code == 130
+    assert "nothing was written" in result.stderr
+    assert not (tmp_path / "mine").exists()
+
+
 @pytest.mark.parametrize("there", ["study.toml", GRAPH])
 def test_init_overwrites_nothing(there: str, tmp_path: Path, data: Path) -> None:
     folder = tmp_path / "mine"
