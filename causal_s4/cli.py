@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from causal_s4.results import AdjustmentSet, Finding
 
 _INTERRUPTED = 130
+_KEPT = "interrupted; no report was written. Finished blocks are kept: the same command continues from them"
 # The matrices are narrow: threads inside one product cost more than they give, and fight with our own workers.
 for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_library, "1")
@@ -35,8 +37,8 @@ class _Group(click.Group):
             _trace(ctx)
             _complain(str(error))
             ctx.exit(error.exit_status)
-        except (KeyboardInterrupt, click.Abort):
-            _complain("interrupted; nothing was written")
+        except (KeyboardInterrupt, click.Abort) as interrupt:
+            _complain(str(interrupt) or "interrupted; nothing was written")
             ctx.exit(_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit):
             raise
@@ -86,24 +88,58 @@ def main(debug: bool) -> None:
 # --- run and check ------------------------------------------------------------------------------
 
 
+_suppress = click.option(
+    "--suppress-small-cells",
+    "below",
+    type=click.IntRange(2, 1000),
+    default=None,
+    metavar="N",
+    help="Show no number of patients from 1 to N-1, in any table, figure or file.",
+)
+
+
 @main.command()
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the report; written whole or not at all."
 )
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Workers for resampling; they change no number.")
+@click.option(
+    "--cluster",
+    default=None,
+    metavar="ADDRESS",
+    help="Resample on the Dask cluster with this scheduler, such as tcp://host:8786; changes no number.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep finished blocks of resamples beside OUT until the report is written; continue from those that are there.",
+)
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def run(study: Path, out: Path, jobs: int | None, quiet: bool) -> None:
+@_suppress
+def run(
+    study: Path, out: Path, jobs: int | None, cluster: str | None, resume: bool, quiet: bool, below: int | None
+) -> None:
     """Answer the question of a STUDY file and write report, tables and figures."""
+    import shutil
+
+    from causal_s4.report.suppression import with_suppression
     from causal_s4.report.write import check_folder
     from causal_s4.study import Study
 
     question = Study.read(study)
-    check_folder(out)
-    with _progress(quiet) as tell:
-        result = question.run(jobs=jobs, progress=tell)
-        tell("Writing the report")
-        result.write(out)
+    target = check_folder(out)
+    blocks = target.with_name(f".{target.name}.blocks") if resume else None
+    try:
+        with _progress(quiet) as (tell, advance):
+            found = question.run(jobs=jobs, scheduler=cluster, resume=blocks, progress=tell, advance=advance)
+            result = with_suppression(found, below)
+            tell("Writing the report")
+            result.write(out)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_KEPT if resume else "") from None
+    if blocks is not None:
+        shutil.rmtree(blocks, ignore_errors=True)
     if not quiet:
         _print_answer(result)
         click.echo(f"Report: {out / 'report.html'}")
@@ -139,6 +175,38 @@ def check(study: Path) -> None:
         for sentence in found.positivity.sentences[:5]:
             click.echo(f"  {sentence}")
     _print_findings(found.findings)
+
+
+# --- reports ------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write there instead of into FOLDER.")
+@_suppress
+def report(folder: Path, out: Path | None, below: int | None) -> None:
+    """Make the report of FOLDER again from the results in it. Estimates nothing."""
+    from causal_s4.report.suppression import with_suppression
+    from causal_s4.report.write import check_folder
+    from causal_s4.results import StudyResult
+
+    target = folder if out is None else out
+    result = with_suppression(StudyResult.read(folder), below)
+    check_folder(target)
+    result.write(target)
+    click.echo(f"Report: {target / 'report.html'}")
+
+
+@main.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+def compare(first: Path, second: Path) -> None:
+    """Show what differs between two results: results.json files, or folders that hold one."""
+    from causal_s4.report.compare import compare as held_together
+    from causal_s4.report.read_back import read_results_json
+
+    found = held_together(read_results_json(first), read_results_json(second))
+    click.echo(found.text(str(first), str(second)), nl=False)
 
 
 # --- graph --------------------------------------------------------------------------------------
@@ -280,7 +348,33 @@ def evalue(hazard_ratio: float, lower: float | None, upper: float | None, common
     click.echo(f"E-value for the estimate: {result.value:.6f}")
     if result.bound is not None:
         click.echo(f"E-value for the interval limit nearer the null: {result.bound:.6f}")
-    click.echo(result.direction)
+    click.echo(f"{result.direction[:1].upper()}{result.direction[1:]}.")
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write the whole report to this folder too.")
+@click.option("--all", "whole", is_flag=True, help="Print long tables as well.")
+@click.option("--quiet", is_flag=True, help="Do not tell the steps.")
+@_suppress
+def sensitivity(study: Path, out: Path | None, whole: bool, quiet: bool, below: int | None) -> None:
+    """Print how much doubt the answer of a STUDY file survives: what would have to be true for the effect to vanish."""
+    from causal_s4.report.doubt import doubt_text
+    from causal_s4.report.suppression import with_suppression
+    from causal_s4.report.write import check_folder
+    from causal_s4.study import Study
+
+    question = Study.read(study)
+    if out is not None:
+        check_folder(out)
+    with _progress(quiet) as (tell, advance):
+        result = with_suppression(question.run(progress=tell, advance=advance), below)
+        if out is not None:
+            tell("Writing the report")
+            result.write(out)
+    click.echo(doubt_text(result), nl=False)
+    if out is not None:
+        click.echo(f"Report: {out / 'report.html'}")
 
 
 @main.command()
@@ -325,27 +419,42 @@ def init(folder: Path, data: Path, ask: bool | None, **given: Any) -> None:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Show steps on a terminal with a spinner, elsewhere as plain lines; always on standard error."""
+def _progress(quiet: bool) -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
+    """Show steps, always on standard error: on a terminal with the time that is left, elsewhere as plain lines."""
     if quiet:
-        yield lambda step: None
+        yield lambda step: None, lambda done, total: None
         return
     began = time.monotonic()
     if not sys.stderr.isatty():
-        yield lambda step: click.echo(f"[{time.monotonic() - began:5.1f} s] {step}", err=True)
+        yield (
+            lambda step: click.echo(f"[{time.monotonic() - began:5.1f} s] {step}", err=True),
+            lambda done, total: None,
+        )
         return
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[left]}"),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task("Starting", total=None)
-        yield lambda step: bar.update(task, description=step)
+        task = bar.add_task("Starting", total=None, left="")
+
+        def tell(step: str) -> None:
+            bar.reset(task, description=step, total=None, left="")
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            left = bar.tasks[0].time_remaining
+            until = "" if left is None or not done else f", {timedelta(seconds=round(left))} left"
+            bar.update(task, left=f"{done:,} of {total:,} resamples{until}")
+
+        yield tell, advance
 
 
 def _print_answer(result: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort, RiskTable
 from causal_s4.errors import ConvergenceError, UsageError
 from causal_s4.inference.influence import curve_variance, influence, row_weights, standard_errors
@@ -51,6 +52,7 @@ from causal_s4.survival.functionals import (
     score_gradient,
 )
 from causal_s4.survival.regression import hazard_ratio_trend, multivariable_cox, period_hazard_ratio
+from causal_s4.workers import Effort
 
 ANALYTIC = ("influence", "fixed")
 RESAMPLED = ("bootstrap", "jackknife")
@@ -140,6 +142,7 @@ def _distinct(patients: Ints, n: int) -> int:
 # --- public verbs -------------------------------------------------------------------------------
 
 
+@checked_arguments
 def survival_curves(
     source: Cohort | RiskTable,
     weights: Weights | None = None,
@@ -178,6 +181,7 @@ def survival_curves(
     return estimate_curves(comparison)
 
 
+@checked_arguments
 def estimate_effects(
     source: Cohort | RiskTable,
     weights: Weights | None = None,
@@ -277,6 +281,41 @@ def estimate_effects(
         estimates=tuple(estimate for estimates, _ in answers for estimate in estimates),
         findings=tuple(finding for _, findings in answers for finding in findings),
     )
+
+
+def effects_asked_for(
+    comparison: Comparison, horizons: Sequence[float], protocol: Protocol, effort: Effort
+) -> EffectTable:
+    """Return the effects of a comparison with the intervals that a protocol asks for.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    horizons : sequence of float
+    protocol : Protocol
+    effort : Effort
+    """
+    asked = protocol.inference
+    if asked.method not in RESAMPLED:
+        return EffectTable(estimates=tuple(effects_of(comparison, horizons)))
+    # imported here, for it loads a compiler that other studies do not need
+    from causal_s4.resampled import plan_resampling, resampled_effects
+
+    options = {
+        "replicates": asked.replicates,
+        "interval": asked.interval,
+        "stratify": asked.stratify,
+        "cluster": asked.cluster,
+        "seed": protocol.seed if asked.method == "bootstrap" else None,
+        "jobs": effort.workers(asked.jobs),
+        "scheduler": effort.scheduler,
+        "resume": effort.resume,
+        "progress": effort.progress,
+    }
+    estimates, findings = resampled_effects(
+        comparison, horizons, plan_resampling(comparison.table, asked.method, options)
+    )
+    return EffectTable(estimates=tuple(estimates), findings=findings)
 
 
 def check_horizons(horizons: Sequence[float]) -> list[float]:

@@ -14,11 +14,10 @@ from causal_s4.cohort import Cohort, RiskTable
 from causal_s4.emulation.trial import Trial, emulate, lengths
 from causal_s4.errors import DataError, QuestionError, UsageError
 from causal_s4.estimation import (
-    RESAMPLED,
     Comparison,
     conditional_estimate,
     conditional_model,
-    effects_of,
+    effects_asked_for,
     estimate_curves,
     hazards_check,
     score_test,
@@ -33,7 +32,6 @@ from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Design, Estimand
 from causal_s4.results import (
     BalanceTable,
     EffectEstimate,
-    EffectTable,
     Finding,
     HazardsCheck,
     Positivity,
@@ -45,6 +43,7 @@ from causal_s4.results import (
     WeightSummary,
 )
 from causal_s4.time_zero import grid, not_possible
+from causal_s4.workers import Effort
 
 # --- the weights --------------------------------------------------------------------------------
 
@@ -126,8 +125,7 @@ def answer(
     weighted: Sequence[Weighted],
     outcome: OutcomeSpec,
     protocol: Protocol,
-    *,
-    jobs: int | None = None,
+    effort: Effort,
 ) -> Answer:
     """Estimate one outcome: naive, conditional on covariates, and weighted to each population.
 
@@ -155,7 +153,10 @@ def answer(
         for rows, weights, analysis in plans
     ]
     naive, primary = comparisons[0], comparisons[len(plans) - len(weighted)]
-    unadjusted, *others = [_effects(each, horizons, protocol, jobs) for each in comparisons]
+    unadjusted, *others = [
+        effects_asked_for(each, horizons, protocol, effort.share(k, len(comparisons)))
+        for k, each in enumerate(comparisons)
+    ]
     regression, of_regression = conditional_model(cohort, table, protocol)
     cuts = [h for h in horizons if h < float(table.stop.max())][:-1]
     hazards = tuple(hazards_check(each, cuts) for each in (naive, primary))
@@ -181,29 +182,9 @@ def answer(
     )
 
 
-def _effects(comparison: Comparison, horizons: Sequence[float], protocol: Protocol, jobs: int | None) -> EffectTable:
-    """Return the effects of a comparison with the intervals that the protocol asks for."""
-    asked = protocol.inference
-    if asked.method not in RESAMPLED:
-        return EffectTable(estimates=tuple(effects_of(comparison, horizons)))
-    # imported here, for it loads a compiler that other studies do not need
-    from causal_s4.resampled import plan_resampling, resampled_effects
-
-    options = {
-        "replicates": asked.replicates,
-        "interval": asked.interval,
-        "stratify": asked.stratify,
-        "cluster": asked.cluster,
-        "seed": protocol.seed if asked.method == "bootstrap" else None,
-        "jobs": jobs or asked.jobs,
-    }
-    estimates, findings = resampled_effects(
-        comparison, horizons, plan_resampling(comparison.table, asked.method, options)
-    )
-    return EffectTable(estimates=tuple(estimates), findings=findings)
-
-
-def other_landmarks(cohort: Cohort, primary: Answer, protocol: Protocol) -> tuple[SensitivityResult, ...]:
+def other_landmarks(
+    cohort: Cohort, primary: Answer, protocol: Protocol, effort: Effort
+) -> tuple[SensitivityResult, ...]:
     """Return how the primary outcome's answer changes with the landmark, where several were asked for."""
     several = [each for each in lengths(protocol) if each is not None]
     if len(several) < 2 or protocol.time_zero.design is not Design.LANDMARK or protocol.estimand is None:
@@ -218,11 +199,13 @@ def other_landmarks(cohort: Cohort, primary: Answer, protocol: Protocol) -> tupl
         ]
 
     rows, findings = [(several[0], own(primary))], []
-    for length in several[1:]:
+    for k, length in enumerate(several[1:]):
         try:
             trial = emulate(cohort, protocol, outcome.name, length)
             weighted = weigh_arms(trial.cohort, protocol)
-            rows.append((length, own(answer(trial, cohort, weighted, outcome, protocol))))
+            rows.append(
+                (length, own(answer(trial, cohort, weighted, outcome, protocol, effort.share(k, len(several) - 1))))
+            )
         except (QuestionError, DataError) as refused:
             findings.append(not_possible(length, refused.message))
     return (replace(grid(protocol, rows), findings=tuple(findings)),)

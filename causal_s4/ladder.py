@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort, RiskTable
 from causal_s4.emulation.clone_censor import clone_censor, clone_unweighted
 from causal_s4.emulation.landmark import landmark_cohort
@@ -33,6 +34,7 @@ _LANDMARKS = ("3 months", "6 months", "9 months", "12 months")
 _GRACE_PERIODS = ("6 months", "9 months", "12 months")
 
 
+@checked_arguments
 def bias_ladder(
     cohort: Cohort,
     *,

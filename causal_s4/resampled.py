@@ -26,7 +26,7 @@ COUNTS = ("multinomial", "bayesian")
 _ONLY_BOOTSTRAP = ("replicates", "seed", "interval", "counts", "stratify")
 _REASONS = {
     Failure.EMPTY_ARM: "an arm without patients",
-    Failure.SEPARATED: "a propensity model that is separated or did not settle",
+    Failure.SEPARATED: "a model of the weights that is separated or did not settle",
     Failure.INFEASIBLE: "moments out of reach of entropy balancing",
     Failure.NO_EVENTS: "no hazard ratio, for want of events in an arm",
 }
@@ -182,7 +182,7 @@ def _in_words(comparison: Comparison, plan: Resampling, valid: int, total: int) 
         how = [f"{number} replicates", plan.interval, *(["within arms"] if plan.stratify else [])]
         how += ["whole groups"] if plan.cluster is not None else []
         words = f"{name} ({', '.join(how)})"
-    if comparison.weights is not None and not comparison.weights.estimated:
+    if comparison.weights is not None and not comparison.weights.estimated and comparison.weights.spec is None:
         words += ", given weights: their estimation is not accounted for"
     return words
 

@@ -14,16 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from causal_s4.kernels.clone_factors import CloneWeighting
     from causal_s4.protocol.protocol import Protocol
     from causal_s4.report.plots import Plot, Plots
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+NOT_SHOWN = -1
+"""Stands for a number of patients that is too small to show; ``null`` in ``results.json``."""
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -285,7 +290,7 @@ class Weights:
         The covariates the weights were built from.
     findings : tuple of Finding
         What a reader has to know about them.
-    spec : WeightingSpec, optional
+    spec : WeightingSpec or CloneWeighting, optional
         How to make them again; None for given weights and where there was nothing to adjust for.
     """
 
@@ -303,9 +308,10 @@ class Weights:
     coefficients: Floats | None = None
     covariates: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    spec: WeightingSpec | None = None
+    spec: WeightingSpec | CloneWeighting | None = None
 
     @classmethod
+    @checked_arguments
     def given(cls, values: Any, *, population: str = "as given") -> Weights:
         """Take weights made elsewhere.
 
@@ -437,6 +443,11 @@ class BalanceTable:
     rows: tuple[BalanceRow, ...]
     ess_treated: float
     ess_control: float
+
+    def _repr_html_(self) -> str:
+        from causal_s4.report.notebook import balance_html
+
+        return balance_html(self)
 
     @property
     def worst(self) -> BalanceRow | None:
@@ -595,6 +606,11 @@ class EffectTable:
     def __len__(self) -> int:
         """Return how many estimates there are."""
         return len(self.estimates)
+
+    def _repr_html_(self) -> str:
+        from causal_s4.report.notebook import effects_html
+
+        return effects_html(self)
 
     def where(self, **wanted: Any) -> EffectTable:
         """Keep the estimates whose fields equal what is asked.
@@ -800,6 +816,11 @@ class StudyResult:
     clone_flow: CloneFlow | None = None
     balance_over_time: BalanceOverTime | None = None
 
+    def _repr_html_(self) -> str:
+        from causal_s4.report.notebook import study_html
+
+        return study_html(self)
+
     @property
     def plot(self) -> Plots:
         """The figures of the study for a paper: ``result.plot.ladder(width="single").save("figure1.pdf")``."""
@@ -807,9 +828,33 @@ class StudyResult:
 
         return Plots(self)
 
+    @classmethod
+    def read(cls, folder: Any) -> StudyResult:
+        """Read a result back from the folder that :meth:`write` or ``causal-s4 run`` left it in.
+
+        Parameters
+        ----------
+        folder : path-like
+            Its files have to be what ``SHA256SUMS`` says.
+
+        Returns
+        -------
+        StudyResult
+            Nothing is estimated; its report has the same bytes. Numbers of patients that were too small to show
+            are not in the folder and stay hidden.
+
+        Raises
+        ------
+        InputError
+            When the folder holds no result, or not what was written.
+        """
+        from causal_s4.report.read_back import read_result
+
+        return read_result(folder)
+
     def to_json(self) -> str:
         """Return the text of ``results.json``."""
-        from causal_s4.report.write import results_json
+        from causal_s4.report.results_json import results_json
 
         return results_json(self)
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 
 import causal_s4
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort, OutcomeData, apply_eligibility, read_table, select, sha256_of
 from causal_s4.cohort.reading import column_names
 from causal_s4.dag import Dag, identify
+from causal_s4.dag.identify import opinion_findings, second_opinion
 from causal_s4.emulation.alignment import check_alignment
 from causal_s4.emulation.trial import emulate
-from causal_s4.estimation import (
-    median_follow_up,
-)
+from causal_s4.errors import Problem, UsageError
+from causal_s4.estimation import RESAMPLED, median_follow_up
 from causal_s4.fixed_arms import Answer, Weighted, answer, horizons_of, other_landmarks, weigh_arms
 from causal_s4.missing_data import complete
 from causal_s4.pooling import pool_answers, pool_weighted
-from causal_s4.probe import plan, probe
+from causal_s4.probe import plan, probe, probe_strategies
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.vocabulary import Design
 from causal_s4.results import (
@@ -48,11 +50,11 @@ from causal_s4.time_zero import (
     TimedAnswer,
     answer_other_grace_periods,
     answer_timed,
-    refuse_blocks,
     refuse_misplaced_time,
+    refuse_stratified_resampling,
 )
+from causal_s4.workers import Effort, check_cluster, claim, refuse_jobs_beside, tell_nobody
 
-Progress = Callable[[str], None]
 _PACKAGES = (
     "numpy",
     "scipy",
@@ -67,16 +69,14 @@ _PACKAGES = (
 )
 
 
-def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress | None = None) -> StudyResult:
+def run_study(protocol: Protocol, effort: Effort | None = None) -> StudyResult:
     """Answer the question of a protocol.
 
     Parameters
     ----------
     protocol : Protocol
-    jobs : int, optional
-        Workers for resampling; they change no number.
-    progress : callable, optional
-        Told the name of each step as it begins.
+    effort : Effort, optional
+        Who does the long work, where finished blocks are kept, and who is told.
 
     Returns
     -------
@@ -89,21 +89,24 @@ def run_study(protocol: Protocol, *, jobs: int | None = None, progress: Progress
     QuestionError
         When the cohort cannot answer the question as asked.
     """
-    tell = progress or (lambda step: None)
+    effort = effort or Effort()
 
+    prepare(effort, protocol)
     refuse_blocks_of(protocol)  # a wrong [sensitivity] block is refused before the work, not after it
-    tell("Reading the assumptions and the cohort")
-    adjustment, of_graph = identify_study(protocol)
-    population = select(protocol, at_time_zero(adjustment, protocol))
+    effort.tell("Reading the assumptions and the cohort")
+    identified, of_graph = identify_study(protocol)
+    population = select(protocol, at_time_zero(identified, protocol))
     refuse_misplaced_time(population, protocol)
+    adjustment, of_opinion = with_second_opinion(identified, protocol)
 
     if protocol.time_zero.design in TIMED:
-        found = answer_strategies(population, protocol, tell)
+        found = answer_strategies(population, protocol, effort)
     else:
-        found = answer_fixed_arms(population, protocol, tell, jobs=jobs)
+        found = answer_fixed_arms(population, protocol, adjustment, effort)
 
     findings = (
         *of_graph,
+        *of_opinion,
         *found.cohort.findings,
         *(finding for each in found.weighted for finding in each.findings),
         *(finding for each in found.answers for finding in each.findings),
@@ -164,9 +167,9 @@ class Found:
     balance: BalanceOverTime | None = None
 
 
-def answer_fixed_arms(population: Cohort, protocol: Protocol, tell: Progress, *, jobs: int | None = None) -> Found:
+def answer_fixed_arms(population: Cohort, protocol: Protocol, adjustment: AdjustmentSet, effort: Effort) -> Found:
     """Answer a study whose arms are fixed from some time on: time zero, or a landmark."""
-    tell("Weighting the arms")
+    effort.tell("Weighting the arms")
     completed = complete(population, protocol)
     shared = protocol.time_zero.design is Design.BASELINE  # a landmark has its own patients for each outcome
     trials = [[emulate(each, protocol, outcome.name) for each in completed] for outcome in protocol.outcomes]
@@ -176,85 +179,110 @@ def answer_fixed_arms(population: Cohort, protocol: Protocol, tell: Progress, *,
     weighting = weightings[0]
     weighted = pool_weighted(weighting)
 
-    tell("Estimating")
+    effort.tell("Estimating")
     answers = [
         pool_answers(
             [
-                answer(trial, population, weights, outcome, protocol, jobs=jobs)
-                for trial, weights in zip(several, weighting if shared else weightings[k], strict=True)
+                answer(trial, population, weights, outcome, protocol, share.share(m, len(several)))
+                for m, (trial, weights) in enumerate(zip(several, weighting if shared else weightings[k], strict=True))
             ],
             protocol.inference.level,
         )
         for k, (outcome, several) in enumerate(zip(protocol.outcomes, trials, strict=True))
+        for share in [effort.share(k, len(trials))]
     ]
 
-    tell("Putting the answer in doubt")
+    effort.tell("Putting the answer in doubt")
     sensitivity = probe(
         [trial.cohort for trial in trials[0]],
         [each[0].weights for each in weighting],
-        answers,
+        [each.estimates for each in answers],
         protocol,
         benchmarks_of(protocol),
         incomplete=population if shared else None,
+        alternatives=other_sets(adjustment, protocol) if shared else None,
+        time_zero=None if shared else completed[0],
     )
     return Found(
         cohort=population if shared else trials[0][0].cohort,
         answers=tuple(answers),
-        sensitivity=(*sensitivity, *other_landmarks(completed[0], answers[0], protocol)),
+        sensitivity=(*sensitivity, *other_landmarks(completed[0], answers[0], protocol, effort)),
         weights=weighted[0].summary,
         weighted=weighted,
         other_cohorts=() if shared else tuple(several[0].cohort for several in trials[1:]),
     )
 
 
-def answer_strategies(population: Cohort, protocol: Protocol, tell: Progress) -> Found:
+def answer_strategies(population: Cohort, protocol: Protocol, effort: Effort) -> Found:
     """Answer a study in which treatment changes over time, or strategies are cloned."""
-    tell("Estimating")
+    effort.tell("Estimating")
     horizons = [horizons_of(outcome, population.risk_table(outcome.name)) for outcome in protocol.outcomes]
     answers = [
-        answer_timed(population, outcome.name, own, protocol)
-        for outcome, own in zip(protocol.outcomes, horizons, strict=True)
+        answer_timed(population, outcome.name, own, protocol, effort.share(k, len(protocol.outcomes)))
+        for k, (outcome, own) in enumerate(zip(protocol.outcomes, horizons, strict=True))
     ]
     primary = answers[0]
 
-    tell("Putting the answer in doubt")
+    effort.tell("Putting the answer in doubt")
+    sensitivity = probe_strategies(population, [each.estimates for each in answers], protocol, benchmarks_of(protocol))
     return Found(
         cohort=population,
         answers=tuple(answers),
-        sensitivity=answer_other_grace_periods(population, horizons[0], protocol, primary),
+        sensitivity=(*sensitivity, *answer_other_grace_periods(population, horizons[0], protocol, primary, effort)),
         weights=primary.weights,
         flow=primary.flow,
         balance=primary.balance,
     )
 
 
+def prepare(effort: Effort, protocol: Protocol) -> None:
+    """Find out before the work whether it can be done as asked: by the cluster, from what an earlier run kept.
+
+    Raises
+    ------
+    UsageError
+        When an option would have no effect, a cluster does not answer, or blocks of another study were kept.
+    """
+    refuse_jobs_beside(effort.scheduler, effort.jobs)
+    if protocol.inference.method not in RESAMPLED:
+        asked = {"resume": effort.resume, "cluster": effort.scheduler}
+        problems = [
+            Problem(
+                where=name,
+                found=f'would have no effect, for intervals come from method = "{protocol.inference.method}"',
+                todo='Leave it out, or ask for method = "bootstrap"',
+            )
+            for name, value in asked.items()
+            if value is not None
+        ]
+        if problems:
+            raise UsageError("nothing is resampled in this study", problems)
+    if effort.scheduler is not None:
+        check_cluster(effort.scheduler)
+    if effort.resume is not None:
+        files = {"the data": protocol.data.file, "the graph": protocol.dag.file, "the history": protocol.data.history}
+        kept_for = {name: sha256_of(protocol.resolve(file)) for name, file in files.items() if file is not None}
+        claim(effort.resume, {"the study file": protocol.sha256(), **kept_for})
+
+
 def refuse_blocks_of(protocol: Protocol) -> None:
-    """Refuse sensitivity blocks that are wrong, or that the design has not."""
+    """Refuse sensitivity blocks that are wrong, and blocks that the design has not."""
+    plan(protocol)
     if protocol.time_zero.design in TIMED:
-        refuse_blocks(protocol)
-    else:
-        plan(protocol)
+        refuse_stratified_resampling(protocol)
 
 
 # --- the assumptions ----------------------------------------------------------------------------
 
 
-def identify_study(protocol: Protocol, *, ask_dowhy: bool = True) -> tuple[AdjustmentSet, tuple[Finding, ...]]:
+def identify_study(protocol: Protocol) -> tuple[AdjustmentSet, tuple[Finding, ...]]:
     """Choose the adjustment set of a study and hold its graph against the eligible patients.
 
-    Parameters
-    ----------
-    protocol : Protocol
-    ask_dowhy : bool
-        Whether to ask for the second opinion, which takes seconds.
+    The second opinion, which takes seconds, is left to :func:`with_second_opinion`: what is wrong with the data is said first.
     """
     dag = Dag.read(protocol.resolve(protocol.dag.file))
     file = protocol.resolve(protocol.data.file)
-    present = {*column_names(file), *protocol.time_zero.time_varying}
-    own: dict[str, tuple[str, ...]] = {
-        node: (node,) for node in dag.nodes if node in present and node not in dag.latent
-    }
-    measured = {**own, **protocol.dag.columns}
+    measured = columns_of_nodes(dag, protocol)
     in_file = set(column_names(file))
     needed = [*protocol.eligibility, *(column for of in measured.values() for column in of)]
     wanted = [column for column in dict.fromkeys(needed) if column in in_file]
@@ -268,8 +296,39 @@ def identify_study(protocol: Protocol, *, ask_dowhy: bool = True) -> tuple[Adjus
         columns=measured,
         adjust_for=protocol.dag.adjust_for,
         cohort_frame=eligible,
-        ask_dowhy=ask_dowhy,
+        ask_dowhy=False,
     )
+
+
+def columns_of_nodes(dag: Dag, protocol: Protocol) -> dict[str, tuple[str, ...]]:
+    """Return the columns that measure each node: those the protocol names, else the one of the node's own name."""
+    present = {*column_names(protocol.resolve(protocol.data.file)), *protocol.time_zero.time_varying}
+    own = {node: (node,) for node in dag.nodes if node in present and node not in dag.latent}
+    return {**own, **protocol.dag.columns}
+
+
+def with_second_opinion(found: AdjustmentSet, protocol: Protocol) -> tuple[AdjustmentSet, tuple[Finding, ...]]:
+    """Add dowhy's opinion on an adjustment set."""
+    dag = Dag.read(protocol.resolve(protocol.dag.file))
+    opinion = second_opinion(
+        dag,
+        found.nodes,
+        exposure=protocol.treatment.node,
+        outcomes=[outcome.node for outcome in protocol.outcomes],
+        observed=[node for node, columns in columns_of_nodes(dag, protocol).items() if columns],
+    )
+    return replace(found, second_opinion=opinion), tuple(opinion_findings(opinion))
+
+
+def other_sets(adjustment: AdjustmentSet, protocol: Protocol) -> dict[str, tuple[str, ...]]:
+    """Return the graph's other sufficient sets: their nodes in words, and the columns that measure them."""
+    return {
+        " + ".join(nodes) or "none": tuple(
+            column for node in nodes for column in protocol.dag.columns.get(node, (node,))
+        )
+        for nodes in adjustment.alternatives
+        if nodes
+    }
 
 
 def at_time_zero(adjustment: AdjustmentSet, protocol: Protocol) -> tuple[str, ...]:
@@ -379,6 +438,7 @@ class Study:
     protocol: Protocol
 
     @classmethod
+    @checked_arguments
     def read(cls, path: str | os.PathLike[str]) -> Study:
         """Read a study file.
 
@@ -394,9 +454,49 @@ class Study:
         """
         return cls(Protocol.read(path))
 
-    def run(self, *, jobs: int | None = None, progress: Progress | None = None) -> StudyResult:
-        """Answer the question; see :func:`run_study`."""
-        return run_study(self.protocol, jobs=jobs, progress=progress)
+    def run(
+        self,
+        *,
+        jobs: int | None = None,
+        scheduler: str | None = None,
+        resume: str | os.PathLike[str] | None = None,
+        progress: Callable[[str], None] | None = None,
+        advance: Callable[[int, int], None] | None = None,
+    ) -> StudyResult:
+        """Answer the question.
+
+        Parameters
+        ----------
+        jobs : int, optional
+            Threads for resampling; as the protocol says by default. They change no number.
+        scheduler : str, optional
+            Address of a Dask scheduler (``tcp://...``) to resample on instead.
+        resume : path-like, optional
+            Folder in which finished blocks of replicates are kept and looked up, so that a run that was
+            interrupted is continued. It belongs to this study alone, and is the caller's to delete.
+        progress : callable, optional
+            Told the name of each step as it begins.
+        advance : callable, optional
+            Told, while replicates are made, how many are done and how many there are.
+
+        Raises
+        ------
+        InputError
+            When the file or its columns are not as declared, an option would have no effect, the cluster does
+            not answer, or the folder holds the blocks of another study.
+        QuestionError
+            When the cohort cannot answer the question as asked.
+        """
+        return run_study(
+            self.protocol,
+            Effort(
+                jobs=jobs,
+                scheduler=scheduler,
+                resume=None if resume is None else Path(resume),
+                tell=progress or tell_nobody,
+                advance=advance or tell_nobody,
+            ),
+        )
 
     def check(self, *, ask_dowhy: bool = True) -> StudyCheck:
         """Do everything short of estimation: columns, the graph's verdict, time zero, overlap.
@@ -412,8 +512,11 @@ class Study:
             As :meth:`run` would.
         """
         protocol = self.protocol
-        adjustment, of_graph = identify_study(protocol, ask_dowhy=ask_dowhy)
+        adjustment, of_graph = identify_study(protocol)
         population = select(protocol, at_time_zero(adjustment, protocol))
+        if ask_dowhy:
+            adjustment, of_opinion = with_second_opinion(adjustment, protocol)
+            of_graph += of_opinion
         trial = emulate(complete(population, protocol)[0], protocol, protocol.outcomes[0].name)
         weighted = None
         if protocol.time_zero.design not in TIMED:

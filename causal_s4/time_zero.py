@@ -19,10 +19,11 @@ from causal_s4.emulation.trial import Trial, emulate, lengths
 from causal_s4.emulation.weight_checks import default_variance, variance_finding
 from causal_s4.errors import ConvergenceError, DataError, Problem, ProtocolError, QuestionError, UsageError
 from causal_s4.estimation import (
+    RESAMPLED,
     Comparison,
     conditional_estimate,
     conditional_model,
-    effects_of,
+    effects_asked_for,
     estimate_curves,
     hazards_check,
     score_test,
@@ -42,6 +43,7 @@ from causal_s4.results import (
     WeightSummary,
 )
 from causal_s4.survival.functionals import hazard_ratio
+from causal_s4.workers import Effort
 
 TIMED = (Design.TIME_DEPENDENT, Design.CLONE_CENSOR_WEIGHT)
 """Designs without arms that are fixed from some time on."""
@@ -83,35 +85,26 @@ def refuse_misplaced_time(cohort: Cohort, protocol: Protocol) -> None:
     refuse_immortal_time(cohort, naive, outcome)
 
 
-def refuse_blocks(protocol: Protocol) -> None:
-    """Refuse what a design without fixed arms has not: sensitivity blocks, and intervals by resampling.
+def refuse_stratified_resampling(protocol: Protocol) -> None:
+    """Refuse to draw patients within arms that a design without fixed arms has not.
 
     Raises
     ------
     ProtocolError
     """
     design = protocol.time_zero.design
-    problems = [
-        Problem(
-            where=f"sensitivity.{name}",
-            found=f'the design "{design}" has no such analysis',
-            todo="Leave it out; several grace periods under [time_zero] are compared with each other",
+    if protocol.inference.stratify:
+        problem = Problem(
+            where="inference.stratify",
+            found=f'a patient counts in both arms of the design "{design}"',
+            todo="Leave it out; patients are drawn whole, with all their rows",
         )
-        for name in protocol.sensitivity
-    ]
-    if protocol.inference.method != "influence":
-        problems.append(
-            Problem(
-                where="inference.method",
-                found=f'"{protocol.inference.method}" is not made for the design "{design}"',
-                expected='"influence"',
-            )
-        )
-    if problems:
-        raise ProtocolError(f'the design "{design}" cannot be run as asked:', problems)
+        raise ProtocolError(f'the design "{design}" cannot be run as asked:', [problem])
 
 
-def answer_timed(cohort: Cohort, outcome: str, horizons: Sequence[float], protocol: Protocol) -> TimedAnswer:
+def answer_timed(
+    cohort: Cohort, outcome: str, horizons: Sequence[float], protocol: Protocol, effort: Effort
+) -> TimedAnswer:
     """Estimate one outcome under a design without fixed arms, beside ever against never treated.
 
     Parameters
@@ -121,12 +114,13 @@ def answer_timed(cohort: Cohort, outcome: str, horizons: Sequence[float], protoc
     horizons : sequence of float
         In the cohort's time unit.
     protocol : Protocol
+    effort : Effort
     """
     trial = emulate(cohort, protocol, outcome)
     naive = _comparison(cohort.risk_table(outcome), protocol, Analysis.NAIVE)
     if protocol.time_zero.design is Design.TIME_DEPENDENT:
-        return _changing_treatment(trial, naive, horizons, protocol)
-    return _cloned_strategies(trial, naive, horizons, protocol)
+        return _changing_treatment(trial, naive, horizons, protocol, effort)
+    return _cloned_strategies(trial, naive, horizons, protocol, effort)
 
 
 def _comparison(table: RiskTable, protocol: Protocol, analysis: Analysis) -> Comparison:
@@ -145,13 +139,19 @@ def _comparison(table: RiskTable, protocol: Protocol, analysis: Analysis) -> Com
 # --- changing treatment -------------------------------------------------------------------------
 
 
-def _changing_treatment(trial: Trial, naive: Comparison, horizons: Sequence[float], protocol: Protocol) -> TimedAnswer:
+def _changing_treatment(
+    trial: Trial, naive: Comparison, horizons: Sequence[float], protocol: Protocol, effort: Effort
+) -> TimedAnswer:
     changing = _comparison(trial.table, protocol, Analysis.TIME_DEPENDENT)
     # a Cox model is all that such rows can answer; survival by current treatment is no one's survival
-    (ratio,) = [each for each in effects_of(changing, []) if each.measure == Measure.HAZARD_RATIO]
+    of_naive, of_changing = (
+        effects_asked_for(each, until, protocol, effort.share(k, 2))
+        for k, (each, until) in enumerate(((naive, horizons), (changing, [])))
+    )
+    ratio = of_changing.one(measure=Measure.HAZARD_RATIO)
     regression, of_regression = conditional_model(trial.cohort, trial.table, protocol, clustered=True)
     curves, of_curves = _by_current_treatment(trial, protocol)
-    estimates = [*effects_of(naive, horizons), ratio]
+    estimates = [*of_naive, ratio]
     if regression is not None:
         estimates.append(
             conditional_estimate(
@@ -164,7 +164,7 @@ def _changing_treatment(trial: Trial, naive: Comparison, horizons: Sequence[floa
         tests=(score_test(naive), score_test(changing), mantel_byar(trial.table, ties=protocol.inference.ties)),
         hazards=(hazards_check(naive), hazards_check(changing)),
         regression=regression,
-        findings=(*trial.findings, *of_regression, *of_curves),
+        findings=(*trial.findings, *of_naive.findings, *of_changing.findings, *of_regression, *of_curves),
     )
 
 
@@ -209,7 +209,9 @@ def _by_current_treatment(trial: Trial, protocol: Protocol) -> tuple[tuple[Survi
 # --- cloned strategies --------------------------------------------------------------------------
 
 
-def _cloned_strategies(trial: Trial, naive: Comparison, horizons: Sequence[float], protocol: Protocol) -> TimedAnswer:
+def _cloned_strategies(
+    trial: Trial, naive: Comparison, horizons: Sequence[float], protocol: Protocol, effort: Effort
+) -> TimedAnswer:
     assert trial.unweighted is not None
     table = trial.table
     unweighted = _comparison(trial.unweighted, protocol, Analysis.CLONE_CENSOR_UNWEIGHTED)
@@ -221,13 +223,24 @@ def _cloned_strategies(trial: Trial, naive: Comparison, horizons: Sequence[float
         max_carry=None if protocol.time_zero.max_carry is None else protocol.time_zero.max_carry.to(table.time_unit),
     )
     assert table.weights is not None
+    effects = [
+        effects_asked_for(each, horizons, protocol, effort.share(k, 3))
+        for k, each in enumerate((naive, unweighted, weighted))
+    ]
+    analytic = protocol.inference.method not in RESAMPLED
     return TimedAnswer(
         curves=tuple(curve for each in (naive, weighted) for curve in estimate_curves(each).values()),
-        estimates=tuple(estimate for each in (naive, unweighted, weighted) for estimate in effects_of(each, horizons)),
+        estimates=tuple(estimate for each in effects for estimate in each),
         tests=(score_test(naive), score_test(weighted)),
         hazards=(hazards_check(naive), hazards_check(weighted)),
         regression=initiation_table(table, protocol.inference.level),
-        findings=(*trial.findings, *table.weights.findings, variance_finding(table), *timed_balance_findings(balance)),
+        findings=(
+            *trial.findings,
+            *table.weights.findings,
+            *([variance_finding(table)] if analytic else []),
+            *(finding for each in effects for finding in each.findings),
+            *timed_balance_findings(balance),
+        ),
         weights=clone_weight_summary(table),
         flow=clone_flow(table, trial.cohort),
         balance=balance,
@@ -275,7 +288,11 @@ def grid(protocol: Protocol, found: Sequence[tuple[Duration, Sequence[EffectEsti
 
 
 def answer_other_grace_periods(
-    cohort: Cohort, horizons: Sequence[float], protocol: Protocol, primary: TimedAnswer
+    cohort: Cohort,
+    horizons: Sequence[float],
+    protocol: Protocol,
+    primary: TimedAnswer,
+    effort: Effort,
 ) -> tuple[SensitivityResult, ...]:
     """Return how the primary outcome's answer changes with the grace period, where several were asked for."""
     several = [each for each in lengths(protocol) if each is not None]
@@ -285,10 +302,13 @@ def answer_other_grace_periods(
     own = [each for each in primary.estimates if each.analysis == Analysis.CLONE_CENSOR_WEIGHT]
     found: list[tuple[Duration, Sequence[EffectEstimate]]] = [(several[0], own)]
     findings: list[Finding] = []
-    for length in several[1:]:
+    for k, length in enumerate(several[1:]):
         try:
             table = emulate(cohort, protocol, outcome, length).table
-            found.append((length, effects_of(_comparison(table, protocol, Analysis.CLONE_CENSOR_WEIGHT), horizons)))
+            comparison = _comparison(table, protocol, Analysis.CLONE_CENSOR_WEIGHT)
+            found.append(
+                (length, effects_asked_for(comparison, horizons, protocol, effort.share(k, len(several) - 1)).estimates)
+            )
         except (QuestionError, DataError) as refused:
             findings.append(not_possible(length, refused.message))
     return (replace(grid(protocol, found), findings=tuple(findings)),)

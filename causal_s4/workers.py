@@ -7,12 +7,14 @@ runs its matrix products on one thread: how a library splits a product over thre
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +32,55 @@ Task = Callable[[Block], Answer]
 Progress = Callable[[int, int], None]
 
 _RETRIES = 3
+_PATIENCE = 8
+"""Seconds that a cluster has to answer."""
+
+
+def tell_nobody(*news: object) -> None:
+    """Take news and do nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Who does the long work of a study, where finished blocks of it are kept, and who is told how far it is.
+
+    None of it changes a number.
+
+    Parameters
+    ----------
+    jobs : int, optional
+        Threads; as the protocol says by default.
+    scheduler : str, optional
+        Address of a Dask scheduler to work on instead.
+    resume : Path, optional
+        Folder in which finished blocks are kept and looked up.
+    tell : callable
+        Told the name of each step as it begins.
+    advance : callable
+        Told, during a step with many replicates, how many are done and how many there are.
+    part, parts : int
+        Which of how many equal parts of a step this is; see :meth:`share`.
+    """
+
+    jobs: int | None = None
+    scheduler: str | None = None
+    resume: Path | None = None
+    tell: Callable[[str], None] = tell_nobody
+    advance: Progress = tell_nobody
+    part: int = 0
+    parts: int = 1
+
+    def share(self, part: int, parts: int) -> Effort:
+        """Return the effort of one of several equal parts, which is told of as a part of the whole."""
+        return replace(self, part=self.part * parts + part, parts=self.parts * parts)
+
+    def workers(self, default: int) -> int:
+        """Return how many threads work here."""
+        return 1 if self.scheduler is not None else self.jobs or default
+
+    def progress(self, done: int, total: int) -> None:
+        """Pass on how much of this part is done."""
+        self.advance(self.part * total + done, self.parts * total)
 
 
 def run_blocks(
@@ -66,8 +117,7 @@ def run_blocks(
     UsageError
         When a scheduler is given and ``distributed`` is not installed, or with jobs beside it.
     """
-    if scheduler is not None and jobs != 1:
-        raise UsageError(f"jobs={jobs} would have no effect with a scheduler; the cluster says how many workers it has")
+    refuse_jobs_beside(scheduler, jobs)
     total = sum(last - first for first, last in blocks)
     answers: dict[Block, Answer] = {}
     done = 0
@@ -131,18 +181,77 @@ def one_thread() -> Any:
     return threadpool_limits(limits=1, user_api="blas")
 
 
+def refuse_jobs_beside(scheduler: str | None, jobs: int | None) -> None:
+    """Refuse a number of workers that a cluster would not heed."""
+    if scheduler is not None and jobs not in (None, 1):
+        raise UsageError(f"jobs={jobs} would have no effect with a scheduler; the cluster says how many workers it has")
+
+
 def _on_cluster(task: Task, blocks: Sequence[Block], scheduler: str) -> Iterator[tuple[Block, Answer]]:
-    try:
-        distributed: Any = import_module("distributed")
-    except ImportError:
-        raise UsageError("a cluster needs the package 'distributed': install causal-s4[cluster]") from None
-    with distributed.Client(scheduler) as client, warnings.catch_warnings():
+    if not blocks:
+        return
+    with cluster(scheduler) as client, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sending large graph")
         # submitted, not scattered: the scheduler can make it again when the worker that holds it is lost
         shared = client.submit(_same, task, pure=False, retries=_RETRIES)
         pending = [client.submit(_in_process, shared, block, pure=False, retries=_RETRIES) for block in blocks]
-        for future in distributed.as_completed(pending):
+        for future in import_module("distributed").as_completed(pending):
             yield future.result()
+
+
+@contextmanager
+def cluster(scheduler: str) -> Iterator[Any]:
+    """Open a client of a Dask scheduler, for as long as the context lasts.
+
+    Raises
+    ------
+    UsageError
+        When ``distributed`` is not installed, nobody answers, or no worker has this version of this package.
+    """
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError:
+        raise UsageError("a cluster needs the package 'distributed': install causal-s4[cluster]") from None
+    try:
+        client = distributed.Client(scheduler, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"no Dask scheduler answers at {scheduler!r} ({type(error).__name__}, within {_PATIENCE} seconds). "
+            "Give the address that `dask scheduler` printed, such as tcp://host:8786"
+        ) from None
+    with client:
+        yield client
+
+
+def check_cluster(scheduler: str) -> None:
+    """Find out, before anything long begins, whether a cluster can do the work.
+
+    Raises
+    ------
+    UsageError
+        As :func:`cluster`; or when it has no workers, or workers without this version of this package.
+    """
+    with cluster(scheduler) as client:
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError:
+            raise UsageError(
+                f"the cluster at {scheduler} has no workers: start some with `dask worker {scheduler}`"
+            ) from None
+        found = client.run(_version_here, on_error="return")
+    ours = _version_here()
+    others = {str(each) for each in found.values() if each != ours}
+    if others:
+        raise UsageError(
+            f"{len(others)} kinds of workers of the cluster at {scheduler} would not give the same numbers: expected "
+            f"{ours}, found {'; '.join(sorted(others))}. Install the same versions on every worker"
+        )
+
+
+def _version_here() -> str:
+    import causal_s4
+
+    return f"causal-s4 {causal_s4.__version__}, numpy {np.__version__}"
 
 
 def _same(value: Any) -> Any:
@@ -196,6 +305,48 @@ class KeptBlocks:
 
     def _path(self, block: Block) -> Path:
         return self.folder / f"{self.fingerprint[:24]}-{block[0]}-{block[1]}.npz"
+
+
+_OWNER = "study.json"
+
+
+def claim(folder: Path, study: Mapping[str, str]) -> None:
+    """Keep a folder of finished blocks for one study.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing.
+    study : mapping of str to str
+        Checksums, by what they are of.
+
+    Raises
+    ------
+    UsageError
+        When it holds the blocks of another study, or files that are none.
+    """
+    owner = folder / _OWNER
+    try:
+        if owner.is_file():
+            before = json.loads(owner.read_text(encoding="utf-8"))
+        elif folder.is_dir() and any(folder.iterdir()):
+            raise UsageError(
+                f"{folder} holds other files; finished blocks go into a folder of their own. Give a new one"
+            )
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            draft = owner.with_suffix(".part")
+            draft.write_text(json.dumps(dict(study), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            draft.replace(owner)
+            return
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} cannot keep finished blocks: {error}. Delete it, or choose another place") from None
+    changed = sorted(name for name in {*before, *study} if before.get(name) != study.get(name))
+    if changed:
+        raise UsageError(
+            f"{folder} holds finished blocks of another study: {', '.join(changed)} changed since. Take the change "
+            "back to continue, or delete that folder to begin anew"
+        )
 
 
 def fingerprint(*values: Any) -> str:

@@ -15,6 +15,7 @@ PACKAGE = Path(causal_s4.__file__).parent
 ROOMS = {"dag", "emulation", "propensity", "survival", "inference", "sensitivity", "simulate"}
 LAYERS = (
     {"errors", "kernels"},
+    {"arguments"},
     {"protocol"},
     {"results"},
     {"cohort", "design_matrix", "workers"},
@@ -37,7 +38,10 @@ SHARED_LAYERS = {
 }
 """Parts that may import others of their own layer."""
 REPORT_READS = {"report", "results", "protocol", "errors"}
-WRITES_ITSELF = {("results.py", f"causal_s4.report.{name}") for name in ("write", "plots", "bias_ladder")}
+WRITES_ITSELF = {
+    ("results.py", f"causal_s4.report.{name}")
+    for name in ("write", "results_json", "read_back", "notebook", "plots", "bias_ladder")
+}
 """The one exception: a result writes and draws itself, by an import inside its methods."""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 

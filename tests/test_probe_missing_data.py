@@ -12,8 +12,9 @@ from small_study import STUDY, cohort, write_study
 from causal_s4.cohort import Cohort
 from causal_s4.errors import DataError, UsageError
 from causal_s4.estimation import estimate_effects
+from causal_s4.kernels.rubin import rubin
 from causal_s4.missing_data import imputations_needed, impute
-from causal_s4.pooling import pool_effects, rubin
+from causal_s4.pooling import pool_effects
 from causal_s4.propensity.weights import weigh
 from causal_s4.results import StudyResult
 from causal_s4.study import Study

@@ -52,7 +52,7 @@ def read_arms(table: Inspection, name: str, treated: Any, control: Any) -> Ints:
     return arm
 
 
-def read_start(table: Inspection, name: str | None, arm: Ints, end: Floats) -> Floats | None:
+def read_start(table: Inspection, name: str | None, end: Floats, arm: Ints | None = None) -> Floats | None:
     """Read the time to treatment: infinite for those never treated.
 
     Parameters
@@ -61,10 +61,10 @@ def read_start(table: Inspection, name: str | None, arm: Ints, end: Floats) -> F
         The table.
     name : str or None
         Column of the time from time zero to treatment.
-    arm : ndarray of int, shape (n,)
-        1 treated, 0 control.
     end : ndarray, shape (n,)
         End of follow-up.
+    arm : ndarray of int, shape (n,), optional
+        1 treated, 0 control, where the column says when the treated were treated.
     """
     column = table.column(name) if name else None
     if name is None or column is None:
@@ -74,18 +74,19 @@ def read_start(table: Inspection, name: str | None, arm: Ints, end: Floats) -> F
         table.problems.append(not_numbers(name, column, strange, table.rows))
     empty = is_missing(column)
     never = "Leave the cell empty where treatment never started"
-    table.complain(
-        name,
-        [
-            (np.isinf(start), "with an infinite time to treatment", never),
-            (start < 0, "treated before time zero", "They are not eligible, or time zero is another one"),
-            (
-                np.isfinite(start) & (start > end),
-                "treated after the end of follow-up",
-                "Check the dates of treatment, death and last contact",
-            ),
+    complaints = [
+        (np.isinf(start), "with an infinite time to treatment", never),
+        (start < 0, "treated before time zero", "They are not eligible, or time zero is another one"),
+        (
+            np.isfinite(start) & (start > end),
+            "treated after the end of follow-up",
+            "Check the dates of treatment, death and last contact",
+        ),
+    ]
+    if arm is not None:
+        complaints += [
             ((arm == 1) & empty, "treated, but without a start of treatment", "Give the time to treatment"),
             ((arm == 0) & ~empty, "not treated, but with a start of treatment", never),
-        ],
-    )
+        ]
+    table.complain(name, complaints)
     return np.where(empty, np.inf, start)

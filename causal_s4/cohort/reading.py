@@ -5,6 +5,10 @@ is: ``unknown``, ``.`` or ``99`` stay what they are, and validation warns of the
 the labels that Stata, SAS and SPSS attach to numbers are not applied. Numbers, text, true and false
 keep the type the file gives them; in csv and tsv, a column is numeric when every value in it is a
 number. Nothing is skipped or padded: a row with too few or too many values is refused.
+
+A small file can claim, or unpack to, far more than memory holds. What is read is therefore bounded:
+:data:`MAX_FILE_BYTES`, :data:`MAX_UNPACKED_BYTES`, :data:`MAX_ROWS`, :data:`MAX_COLUMNS` and
+:data:`MAX_CELLS`. What lies beyond is refused, as far as the file says so before it is unpacked.
 """
 
 from __future__ import annotations
@@ -31,10 +35,16 @@ if TYPE_CHECKING:
 
 MISSING_TEXT = ("", "NA")
 """What stands for a missing value, in every format."""
-MAX_CELLS = 200_000_000
-"""Rows times columns that are read at most: a small compressed file can claim far more than memory holds."""
+MAX_FILE_BYTES = 4 * 2**30
+"""Size of a file, at most, and of the columns that are read of a parquet or SPSS file once unpacked."""
 MAX_UNPACKED_BYTES = 512 * 2**20
-"""Size of an Excel file once unpacked, at most."""
+"""Size of an Excel file once unpacked, at most: its text takes many times that in memory."""
+MAX_ROWS = 100_000_000
+"""Rows that are read, at most."""
+MAX_COLUMNS = 100_000
+"""Columns that a file may have."""
+MAX_CELLS = 200_000_000
+"""Rows times columns that are read, at most."""
 
 Read = Callable[[Path, list[str] | None], pd.DataFrame]
 
@@ -67,8 +77,8 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     ------
     DataError
         When there is no such file, its ending is not known, it is not what its ending says, it is
-        empty, its rows are ragged, a column name occurs twice, it is larger than :data:`MAX_CELLS`
-        or :data:`MAX_UNPACKED_BYTES`, or it lacks a column that was asked for.
+        empty, its rows are ragged, a column name occurs twice, it is larger than what is read, or
+        it lacks a column that was asked for.
     InputError
         When the library for that kind of file is not installed, naming the extra to install.
     """
@@ -90,15 +100,14 @@ def column_names(path: str | os.PathLike[str]) -> list[str]:
     Raises
     ------
     DataError
-        When the file is not there, not of a known kind, or names a column twice.
+        When the file is not there, not of a known kind, too large, or names a column twice.
     """
     file = Path(path)
     kind = _format_of(file)
-    if not file.is_file():
-        raise DataError(f"there is no file {file}" if not file.exists() else f"{file} is a folder, not a file")
-    if file.stat().st_size == 0:
-        raise DataError(f"{file.name} is empty")
+    _refuse_unfit(file)
     names: list[str] = _guarded(file, kind.names)
+    if len(names) > MAX_COLUMNS:
+        raise DataError(f"{file.name} has {len(names):,} columns; at most {MAX_COLUMNS:,} are read")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(
@@ -130,6 +139,26 @@ def _format_of(file: Path) -> _Format:
     return _FORMATS[ending]
 
 
+def _refuse_unfit(file: Path) -> None:
+    """Refuse what is no file, or larger than any that is read."""
+    try:
+        is_file, is_folder, size = file.is_file(), file.is_dir(), file.stat().st_size
+    except FileNotFoundError:
+        raise DataError(f"there is no file {file}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no file can have such a name"
+        raise DataError(f"{file} cannot be opened: {reason}") from error
+    if not is_file:
+        raise DataError(f"{file} is a folder, not a file" if is_folder else f"{file} is a device, not a file")
+    if size == 0:
+        raise DataError(f"{file.name} is empty")
+    if size > MAX_FILE_BYTES:
+        raise DataError(
+            f"{file.name} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read. "
+            "Keep the columns that are needed, or save it as parquet"
+        )
+
+
 def _guarded(file: Path, read: Callable[..., Any], *arguments: Any) -> Any:
     """Turn whatever a foreign parser throws at a damaged file into one sentence."""
     try:
@@ -153,10 +182,22 @@ def _guarded(file: Path, read: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _refuse_bomb(file: Path, rows: int, columns: int) -> None:
+    if rows > MAX_ROWS:
+        raise DataError(
+            f"{file.name} holds {rows:,} rows; at most {MAX_ROWS:,} are read. Keep the rows that are needed"
+        )
     if rows * columns > MAX_CELLS:
         raise DataError(
             f"{file.name} holds {rows:,} rows of {columns:,} columns; at most {MAX_CELLS:,} values are read. "
             "Keep the columns that are needed, or save it as parquet, which is read by column"
+        )
+
+
+def _refuse_unpacked(file: Path, unpacked: int, limit: int) -> None:
+    if unpacked > limit:
+        raise DataError(
+            f"{file.name} unpacks to {unpacked:,} bytes; at most {limit:,} are read. "
+            "Keep the columns that are needed, or save it as .csv"
         )
 
 
@@ -297,14 +338,28 @@ def _parquet_names(file: Path) -> list[str]:
 
 
 def _read_parquet(file: Path, columns: list[str] | None) -> pd.DataFrame:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as parquet:
-        chosen = columns if columns is not None else list(parquet.schema_arrow.names)
-        _refuse_bomb(file, parquet.metadata.num_rows, len(chosen))
+        schema, metadata = parquet.schema_arrow, parquet.metadata
+        chosen = columns if columns is not None else list(schema.names)
+        _refuse_bomb(file, metadata.num_rows, len(chosen))
+        groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
+        chunks = [group.column(k) for group in groups for k in range(group.num_columns)]
+        wanted = {*chosen}
+        unpacked = sum(
+            c.total_uncompressed_size
+            for c in chunks
+            if c.path_in_schema.partition(".")[0] in wanted or c.path_in_schema in wanted
+        )
+        _refuse_unpacked(file, unpacked, MAX_FILE_BYTES)
+    text = [name for name in chosen if pa.types.is_string(schema.field(name).type)]
+    # A text that is stored once for many rows stays one object in memory.
+    with pq.ParquetFile(file, read_dictionary=text) as parquet:
         # A stored pandas index is a column like any other here.
         frame: pd.DataFrame = parquet.read(columns=chosen).to_pandas(ignore_metadata=True)
-    return frame
+    return frame.astype(dict.fromkeys(text, object))
 
 
 # --- Stata, SAS, SPSS --------------------------------------------------------------------------
@@ -320,12 +375,17 @@ def _statistical_names(file: Path, reader: str) -> list[str]:
 def _read_statistical(file: Path, columns: list[str] | None, reader: str) -> pd.DataFrame:
     import pyreadstat
 
+    read = getattr(pyreadstat, reader)
+    _, metadata = read(str(file), metadataonly=True)
+    chosen = columns if columns is not None else list(metadata.column_names)
+    width = max(len(chosen), 1)
+    row_bytes = max(sum(metadata.variable_storage_width.get(name, 8) for name in chosen), 1)
     # These formats do not always say how many rows they hold, so one row too many is asked for.
-    width = max(len(columns if columns is not None else _statistical_names(file, reader)), 1)
-    most = MAX_CELLS // width
+    most = min(MAX_CELLS // width, MAX_ROWS, MAX_FILE_BYTES // row_bytes)
     frame: pd.DataFrame
-    frame, _ = getattr(pyreadstat, reader)(str(file), usecols=columns, row_limit=most + 1)
+    frame, _ = read(str(file), usecols=columns, row_limit=most + 1)
     _refuse_bomb(file, len(frame), width)
+    _refuse_unpacked(file, len(frame) * row_bytes, MAX_FILE_BYTES)
     return frame
 
 
@@ -362,11 +422,7 @@ def _excel_rows(file: Path, *, header_only: bool = False) -> list[tuple[Any, ...
 
     with zipfile.ZipFile(file) as archive:
         unpacked = sum(part.file_size for part in archive.infolist())
-    if unpacked > MAX_UNPACKED_BYTES:
-        raise DataError(
-            f"{file.name} unpacks to {unpacked:,} bytes; at most {MAX_UNPACKED_BYTES:,} are read. "
-            "Save it as .csv or .parquet"
-        )
+    _refuse_unpacked(file, unpacked, MAX_UNPACKED_BYTES)
     book = load_workbook(file, read_only=True, data_only=True)
     try:
         sheets = {sheet.title: _sheet_rows(file, sheet, 1 if header_only else None) for sheet in book.worksheets}

@@ -48,6 +48,7 @@ def select(protocol: Protocol, covariates: Sequence[str]) -> Cohort:
         *([data.id] if data.id else []),
         treatment.column,
         *([treatment.start] if treatment.start else []),
+        *([treatment.non_protocol_start] if treatment.non_protocol_start else []),
         *(column for outcome in protocol.outcomes for column in (outcome.time, outcome.event)),
         *covariates,
     ]
@@ -81,6 +82,7 @@ def select(protocol: Protocol, covariates: Sequence[str]) -> Cohort:
         time_unit=data.time_unit,
         covariates=covariates,
         treatment_start=treatment.start,
+        non_protocol_start=treatment.non_protocol_start,
         history=history,
         history_columns=protocol.time_zero.time_varying if history is not None else None,
         missing=data.missing,

@@ -37,6 +37,7 @@ def build_cohort(
     time_unit: str,
     covariates: Sequence[str],
     treatment_start: str | None = None,
+    non_protocol_start: str | None = None,
     history: pd.DataFrame | None = None,
     missing: str = "refuse",
     zero_time: str = "refuse",
@@ -72,6 +73,8 @@ def build_cohort(
         Baseline covariates.
     treatment_start : str, optional
         Column of the time from time zero to treatment: a number for the treated, empty for the others.
+    non_protocol_start : str, optional
+        Column of the time to treatment outside the strategies compared; empty for none.
     history : DataFrame, optional
         One row a visit: the column of the identifier, ``time``, and the covariates that change.
         Rows of one patient in order of time, none after the end of follow-up.
@@ -117,11 +120,12 @@ def build_cohort(
     unit = TimeUnit(str(time_unit))
     table = Inspection(frame, rows)
 
-    _check_columns(table, id, treatment, treatment_start, outcomes, covariates)
+    _check_columns(table, id, treatment, treatment_start, non_protocol_start, outcomes, covariates)
     ids = _read_ids(table, id)
     arm = read_arms(table, treatment, treated, control)
     measured = [read_outcome(table, outcome, zero_time, unit) for outcome in outcomes]
-    start = read_start(table, treatment_start, arm, end_of_follow_up(measured))
+    start = read_start(table, treatment_start, end_of_follow_up(measured), arm)
+    other_start = read_start(table, non_protocol_start, end_of_follow_up(measured))
     columns = _read_covariates(table, covariates)
     visits = _read_history(table, history, history_columns, id, ids, end_of_follow_up(measured), excluded_ids)
     keep = _complete_cases(table, columns, missing)
@@ -146,6 +150,7 @@ def build_cohort(
         treated_label=labels[1],
         control_label=labels[0],
         treatment_start=start,
+        non_protocol_start=other_start,
         history=visits,
         attrition=tuple(steps),
         findings=(*findings, *table.findings, *levels_in_one_arm(baseline, arm[keep], labels)),
@@ -169,6 +174,7 @@ def _check_columns(
     id_column: str | None,
     treatment: str,
     start: str | None,
+    other_start: str | None,
     outcomes: Sequence[Mapping[str, Any]],
     covariates: Sequence[str],
 ) -> None:
@@ -176,6 +182,7 @@ def _check_columns(
     roles = {treatment: "the treatment"}
     roles |= {id_column: "the identifier"} if id_column else {}
     roles |= {start: "the start of treatment"} if start else {}
+    roles |= {other_start: "the start of treatment outside the strategies"} if other_start else {}
     for outcome in outcomes:
         roles |= {outcome["time"]: "the time of an outcome", outcome["event"]: "the event of an outcome"}
     listed, names = list(covariates), [outcome["name"] for outcome in outcomes]

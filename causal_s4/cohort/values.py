@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.errors import DataError, Problem, UsageError
 from causal_s4.protocol.vocabulary import Analysis, TimeUnit
 from causal_s4.results import AttritionStep, Finding, Floats, Ints, Weights, read_only
@@ -54,6 +55,8 @@ class Cohort:
         Labels for reports.
     treatment_start : ndarray, shape (n,), optional
         Time from time zero to the start of treatment, infinite if never.
+    non_protocol_start : ndarray, shape (n,), optional
+        Time to treatment outside the strategies that are compared, such as for palliation; infinite if never.
     history : DataFrame, optional
         Long table of changing covariates: patient (0..n-1), time, and the covariates.
     attrition : tuple of AttritionStep
@@ -73,6 +76,7 @@ class Cohort:
     treated_label: str = "Treated"
     control_label: str = "Control"
     treatment_start: Floats | None = None
+    non_protocol_start: Floats | None = None
     history: pd.DataFrame | None = None
     attrition: tuple[AttritionStep, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -83,6 +87,7 @@ class Cohort:
         return len(self.treatment)
 
     @classmethod
+    @checked_arguments
     def from_frame(
         cls,
         frame: Any,
@@ -98,6 +103,7 @@ class Cohort:
         competing_value: Any = None,
         covariates: Sequence[str] = (),
         treatment_start: str | None = None,
+        non_protocol_start: str | None = None,
         history: Any = None,
         missing: str = "refuse",
         zero_time: str = "refuse",
@@ -126,6 +132,9 @@ class Cohort:
             Baseline covariates.
         treatment_start : str, optional
             Column with the time from time zero to treatment; empty means never treated.
+        non_protocol_start : str, optional
+            Column with the time to treatment outside the strategies compared, such as for palliation; empty means
+            none. Cloned strategies are censored then.
         history : DataFrame, optional
             Long table of changing covariates with the id column, ``time`` and the covariates.
         missing : {"refuse", "complete-case", "impute"}
@@ -164,6 +173,7 @@ class Cohort:
             time_unit=time_unit,
             covariates=covariates,
             treatment_start=treatment_start,
+            non_protocol_start=non_protocol_start,
             history=history,
             missing=missing,
             zero_time=zero_time,
@@ -217,9 +227,14 @@ class Cohort:
                 replace(o, time=read_only(o.time[index]), event=read_only(o.event[index])) for o in self.outcomes
             ),
             covariates=self.covariates.iloc[index].reset_index(drop=True),
-            treatment_start=None if self.treatment_start is None else read_only(self.treatment_start[index]),
+            treatment_start=_of(self.treatment_start, index),
+            non_protocol_start=_of(self.non_protocol_start, index),
             history=history,
         )
+
+
+def _of(values: Floats | None, index: NDArray[Any]) -> Floats | None:
+    return None if values is None else read_only(values[index])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +264,10 @@ class RiskTable:
         What an estimate from this table is called.
     grace_period : float, optional
         Of cloned strategies: until when treatment may start.
+    never : bool
+        Of cloned strategies: whether the other one allows no later treatment either.
+    unless : mapping of str to tuple
+        Of cloned strategies: columns of the history and values that release from treatment.
     """
 
     patient: Ints
@@ -263,12 +282,15 @@ class RiskTable:
     weights: Weights | None = None
     analysis: str = Analysis.WEIGHTED
     grace_period: float | None = None
+    never: bool = False
+    unless: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.stop)
 
     @classmethod
+    @checked_arguments
     def from_frame(
         cls,
         frame: pd.DataFrame,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.dag.separation import children_of, reachable
 from causal_s4.errors import DagSyntaxError, InputError, Problem, UsageError
 
@@ -133,6 +134,7 @@ class Dag:
         return parse_dagitty(text)
 
     @classmethod
+    @checked_arguments
     def read(cls, path: str | Path) -> Dag:
         """Read a file of dagitty text.
 
@@ -321,6 +323,7 @@ class Dag:
 
         return adjustment_sets(self, exposure, outcome)
 
+    @checked_arguments
     def verdict(
         self,
         names: Iterable[str] | None = None,

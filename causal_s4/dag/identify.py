@@ -106,7 +106,7 @@ def identify(
     opinion = "not asked: switched off"
     if ask_dowhy:
         opinion = second_opinion(dag, chosen, exposure=treatment_node, outcomes=outcome_nodes, observed=measured)
-        findings += _finding_of_opinion(opinion)
+        findings += opinion_findings(opinion)
     nodes = tuple(sorted(chosen))
     asked = _as_asked(dag, treatment_node, outcome_nodes)
     return (
@@ -385,7 +385,8 @@ def _findings_of_tests(
     return found
 
 
-def _finding_of_opinion(opinion: str) -> list[Finding]:
+def opinion_findings(opinion: str) -> list[Finding]:
+    """Say that a second opinion disagrees, if it does."""
     if not opinion.startswith("disagrees"):
         return []
     return [
@@ -488,6 +489,7 @@ __all__ = [
     "choose_set",
     "identify",
     "open_edges",
+    "opinion_findings",
     "second_opinion",
     "verdict",
 ]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort
 from causal_s4.errors import ImmortalTimeError, Problem
 from causal_s4.protocol.vocabulary import Duration, TimeUnit
 from causal_s4.results import Alignment, Finding
 
 
+@checked_arguments
 def check_alignment(cohort: Cohort, outcome: str | None = None) -> Alignment:
     """Find treatment that starts after time zero, and count the follow-up before it.
 

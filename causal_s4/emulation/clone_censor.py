@@ -15,12 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort, RiskTable
-from causal_s4.emulation.clone_weights import initiation_factor, loss_factor
+from causal_s4.emulation.clone_weights import diversion_factor, initiation_factor, later_factor, loss_factor
 from causal_s4.emulation.clones import Cells, CloneRows, Course
 from causal_s4.emulation.history import carry_limit, check_time_varying
 from causal_s4.emulation.intensity import FittedRate, Terms, fit_rate, time_levels
@@ -28,6 +31,7 @@ from causal_s4.emulation.maringe import maringe_factor
 from causal_s4.emulation.timing import Density, Timing, check_timing, fixed_timing
 from causal_s4.emulation.weight_checks import clone_findings, cut_weights
 from causal_s4.errors import NoEventsError, Problem, UsageError
+from causal_s4.kernels.clone_factors import CloneWeighting
 from causal_s4.protocol.vocabulary import Analysis, Estimand, TimeUnit
 from causal_s4.protocol.words import did_you_mean
 from causal_s4.results import Finding, Floats, RegressionRow, RegressionTable, Weights, read_only
@@ -40,6 +44,7 @@ _ROWS = 100_000
 """About how many rows an arm may have within the grace period before neighbouring event times share a weight."""
 
 
+@checked_arguments
 def clone_censor(
     cohort: Cohort,
     *,
@@ -56,6 +61,8 @@ def clone_censor(
     max_carry: float | None = None,
     loss_weights: bool = False,
     truncate: tuple[float, float] | None = None,
+    never: bool = False,
+    unless: Mapping[str, Sequence[Any]] | None = None,
     outcome: str | None = None,
 ) -> RiskTable:
     """Emulate a trial of "treatment within the grace period" against "none within it".
@@ -93,6 +100,13 @@ def clone_censor(
     truncate : (float, float), optional
         Quantiles of the weights at the end of the grace period at which weights are cut. It brings the
         confounding back that the weights remove; for sensitivity analysis.
+    never : bool
+        Whether the other strategy is no treatment at all: its clones are then censored at any later treatment
+        too, and weighted for that by a second model, of treatment after the grace period.
+    unless : mapping of str to sequence, optional
+        Time-varying columns and values, such as ``{"response": ["progression"]}``, that end the demand for
+        treatment: from the first visit with such a value on, an untreated clone may go on as in practice. The
+        columns have to be among ``time_varying``.
     outcome : str, optional
         The primary one by default.
 
@@ -116,11 +130,12 @@ def clone_censor(
     within the grace period counts in both arms. Treatment at time zero enters the model as treatment after
     a quarter of a day.
     """
-    course = Course.of(cohort, outcome, grace_period)
+    course = Course.of(cohort, outcome, grace_period, never=never, unless=unless)
     check_timing(timing, course.grace, natural_until, timing_density)
     check_time_varying(cohort, time_varying)
     if max_carry is not None and not time_varying:
         raise UsageError("max_carry would have no effect without time_varying")
+    _refuse_vacuous(course, unless or {}, time_varying)
     terms = Terms(
         covariates=_known_covariates(cohort, covariates),
         time_varying=tuple(time_varying),
@@ -133,14 +148,21 @@ def clone_censor(
     grid = _grid(cohort, course, interval)
     if timing == "maringe":
         _refuse_idle(
-            {"time_varying": bool(time_varying), "loss_weights": loss_weights, "interval": interval is not None}
+            {
+                "time_varying": bool(time_varying),
+                "loss_weights": loss_weights,
+                "interval": interval is not None,
+                "never": never,
+                "unless": bool(unless),
+                "non_protocol_start": cohort.non_protocol_start is not None,
+            }
         )
         rows, weights = _published(cohort, course, terms, grid)
     else:
         rows, weights = _weighted(
             cohort, course, terms, grid, timing, natural_until, timing_density, loss_weights=loss_weights
         )
-    table = _table(cohort, course, outcome, rows, weights)
+    table = _table(cohort, course, outcome, rows, weights, unless)
     if truncate is not None:
         weights = cut_weights(table, weights, truncate)
         table = replace(table, weights=weights)
@@ -148,7 +170,13 @@ def clone_censor(
 
 
 def clone_unweighted(
-    cohort: Cohort, *, grace_period: float, outcome: str | None = None, treatment_first: bool = True
+    cohort: Cohort,
+    *,
+    grace_period: float,
+    never: bool = False,
+    unless: Mapping[str, Sequence[Any]] | None = None,
+    outcome: str | None = None,
+    treatment_first: bool = True,
 ) -> RiskTable:
     """Clone and censor without weighting: what is left of confounding when only time zero is put right.
 
@@ -158,6 +186,8 @@ def clone_unweighted(
         With times of treatment.
     grace_period : float
         In the cohort's time unit.
+    never, unless
+        As for :func:`clone_censor`.
     outcome : str, optional
         The primary one by default.
     treatment_first : bool
@@ -174,11 +204,11 @@ def clone_unweighted(
     NoEventsError
         When an arm is empty.
     """
-    course = Course.of(cohort, outcome, grace_period)
+    course = Course.of(cohort, outcome, grace_period, never=never, unless=unless)
     _require_both_arms(course, str(cohort.time_unit))
     whole = Cells(edges=np.array([0.0, course.grace]), at=np.array([course.grace]))
     rows = CloneRows.make(course, whole, treatment_first=treatment_first)
-    return _table(cohort, course, outcome, rows, None)
+    return _table(cohort, course, outcome, rows, None, unless)
 
 
 # --- checks -------------------------------------------------------------------------------------
@@ -199,12 +229,33 @@ def _known_covariates(cohort: Cohort, names: Sequence[str] | None) -> tuple[str,
 
 
 def _require_both_arms(course: Course, unit: str) -> None:
-    within, beyond = course.treated_within, ~course.treated_within & (course.end > course.grace)
+    within, beyond = course.strategies
     if not within.any() or not beyond.any():
         raise NoEventsError(
             f"of {len(within):,} patients {int(within.sum()):,} were treated within the grace period of {course.grace:g} {unit} "
             f"and {int(beyond.sum()):,} were followed beyond it untreated; both strategies need patients"
         )
+
+
+def _refuse_vacuous(course: Course, unless: Mapping[str, Sequence[Any]], time_varying: Sequence[str]) -> None:
+    """Refuse rules that no course of these patients meets, or that the model of starting treatment could not know of."""
+    if course.never and not _treated_later(course).any():
+        raise UsageError("never would have no effect: nobody was treated after the grace period")
+    unknown = [name for name in unless if name not in time_varying]
+    if unknown:
+        raise UsageError(
+            f"unless depends on {', '.join(unknown)}, so the model of starting treatment has to know it; add it to time_varying"
+        )
+    if unless and not np.isfinite(course.released).any():
+        raise UsageError(
+            "unless would have no effect: nobody had such a value within the grace period and before treatment"
+        )
+
+
+def _treated_later(course: Course) -> NDArray[np.bool_]:
+    """Return who was first treated after the grace period."""
+    first = course.first_treatment
+    return (first > course.grace) & np.isfinite(first)
 
 
 def _grid(cohort: Cohort, course: Course, interval: float | None) -> float:
@@ -224,8 +275,8 @@ def _refuse_idle(asked: Mapping[str, bool]) -> None:
     idle = [name for name, given in asked.items() if given]
     if idle:
         raise UsageError(
-            f"{', '.join(idle)} would have no effect with timing='maringe', which models each arm's censoring by "
-            "covariates of time zero"
+            f"{', '.join(idle)} would have no effect with timing='maringe', which models each arm's censoring at the end of the "
+            "grace period by covariates of time zero"
         )
 
 
@@ -235,9 +286,13 @@ def _refuse_idle(asked: Mapping[str, bool]) -> None:
 def _cells(course: Course, grid: float, since: float = 0.0) -> Cells:
     """Return the cells of the grace period, with an edge where practice is no longer left alone."""
     times = course.end[course.event > 0]
-    most = max(int(np.ceil(course.grace / grid)), _ROWS // len(course.end))
+    most = _most_cells(course, grid)
     cells = Cells.make(times, since, course.grace, most)
     return Cells.make(times, 0.0, since, most).then(cells) if since else cells
+
+
+def _most_cells(course: Course, grid: float) -> int:
+    return max(int(np.ceil(course.grace / grid)), _ROWS // len(course.end))
 
 
 def _weighted(
@@ -257,15 +312,19 @@ def _weighted(
     observed = when[course.treated_within]
     levels = _levels(observed, course, grid, _HALF_DAY * day, timing_density)
     rule = fixed_timing(timing, course.grace, natural_until, timing_density, observed, levels)
-    until = np.where(course.treated_within, when, course.untreated_until)
-    rate = fit_rate("start of treatment", cohort, until, course.treated_within, levels, terms)
+    at_risk_until = np.where(course.starts_within, when, course.untreated_until)
+    rate = fit_rate("start of treatment", cohort, at_risk_until, course.starts_within, levels, terms)
     cells = _cells(course, grid, rule.since)
-    if loss_weights:
+    if loss_weights or course.never:
         cells = cells.then(
-            Cells.make(course.end[course.event > 0], course.grace, float(course.end.max()), len(cells.at))
+            Cells.make(course.end[course.event > 0], course.grace, float(course.end.max()), _most_cells(course, grid))
         )
-    rows = CloneRows.make(course, cells, cut_settled=loss_weights)
+    rows = CloneRows.make(course, cells, cut_settled=(0, 1) if loss_weights else (0,) if course.never else ())
     factors = [initiation_factor(rows, course, rate, rule, when)]
+    if course.diverted_within.any():
+        factors.append(diversion_factor(rows, course, _diversion_rate(cohort, course, terms, grid)))
+    if course.never:
+        factors.append(later_factor(rows, _later_rate(cohort, course, terms, grid)))
     if loss_weights:
         factors += loss_factor(rows, *_loss_rates(cohort, course, terms, grid))
     values = np.prod([each.factor for each in factors], axis=0)
@@ -283,7 +342,13 @@ def _weighted(
         findings=(
             _timing_finding(rule, course, str(cohort.time_unit)),
             *_at_time_zero(course, _HALF_DAY * day),
-            *rate.findings,
+            *_departure_findings(course, diversion=cohort.non_protocol_start is not None),
+            *(finding for each in factors[: 2 + course.never] for finding in each.rate.findings),
+        ),
+        spec=CloneWeighting(
+            patient=rows.patient[carried],
+            needed=course.strategies,
+            factors=tuple(each.remade(carried) for each in factors),
         ),
     )
     return rows.take(carried), weights
@@ -297,6 +362,24 @@ def _levels(observed: Floats, course: Course, grid: float, half_day: float, dens
     crowd = int((observed <= half_day).sum()) >= _OWN_LEVEL
     further = [*([half_day] if crowd else []), *(density[0] if density is not None else [])]
     return time_levels(observed, course.grace, grid, further, half_day if crowd else 0.0)
+
+
+def _diversion_rate(cohort: Cohort, course: Course, terms: Terms, grid: float) -> FittedRate:
+    """Fit the rate of treatment outside both strategies, within the grace period."""
+    happens, soonest = course.diverted_within, _HALF_DAY / 2 / cohort.time_unit.in_days
+    until = np.where(happens, np.maximum(course.diverted, soonest), course.untreated_until)
+    until = np.where(course.starts_within, np.maximum(until, soonest), until)
+    levels = time_levels(course.diverted[happens], course.grace, grid)
+    return fit_rate("treatment outside the strategies", cohort, until, happens, levels, terms)
+
+
+def _later_rate(cohort: Cohort, course: Course, terms: Terms, grid: float) -> FittedRate:
+    """Fit the rate of any treatment after the grace period."""
+    happens, first = _treated_later(course), course.first_treatment
+    levels = time_levels(first[happens], float(course.end.max()), grid, since=course.grace)
+    until = np.minimum(np.maximum(first, _HALF_DAY / 2 / cohort.time_unit.in_days), course.end)
+    name = "treatment after the grace period"
+    return fit_rate(name, cohort, until, happens, levels, terms, since=course.grace)
 
 
 def _loss_rates(cohort: Cohort, course: Course, terms: Terms, grid: float) -> tuple[FittedRate, FittedRate]:
@@ -318,8 +401,8 @@ def _published(cohort: Cohort, course: Course, terms: Terms, grid: float) -> tup
     cells = _cells(course, grid).then(
         Cells(edges=np.array([course.grace, course.end.max()]), at=np.array([course.grace]))
     )
-    rows = CloneRows.make(course, cells, cut_settled=True, treatment_first=False)
-    factor, names, coefficients = maringe_factor(rows, cohort, course, terms)
+    rows = CloneRows.make(course, cells, cut_settled=(0, 1), treatment_first=False)
+    factor, names, models = maringe_factor(rows, cohort, course, terms)
     return rows, Weights(
         values=read_only(factor),
         population=Estimand.ATE,
@@ -328,12 +411,20 @@ def _published(cohort: Cohort, course: Course, terms: Terms, grid: float) -> tup
         estimated=False,
         by_row=True,
         terms=names,
-        coefficients=read_only(coefficients),
+        coefficients=read_only(np.concatenate([np.empty(0), *(each.coefficient for each in models)])),
         covariates=terms.covariates,
+        spec=CloneWeighting(patient=rows.patient, needed=course.strategies, factors=models),
     )
 
 
-def _table(cohort: Cohort, course: Course, outcome: str | None, rows: CloneRows, weights: Weights | None) -> RiskTable:
+def _table(
+    cohort: Cohort,
+    course: Course,
+    outcome: str | None,
+    rows: CloneRows,
+    weights: Weights | None,
+    unless: Mapping[str, Sequence[Any]] | None,
+) -> RiskTable:
     return RiskTable(
         patient=read_only(rows.patient),
         arm=read_only(rows.arm),
@@ -347,6 +438,8 @@ def _table(cohort: Cohort, course: Course, outcome: str | None, rows: CloneRows,
         weights=weights,
         analysis=Analysis.CLONE_CENSOR_UNWEIGHTED if weights is None else Analysis.CLONE_CENSOR_WEIGHT,
         grace_period=course.grace,
+        never=course.never,
+        unless={name: tuple(values) for name, values in (unless or {}).items()},
     )
 
 
@@ -362,7 +455,7 @@ def _timing_finding(rule: Timing, course: Course, unit: str) -> Finding:
         step="weights",
         message=(
             f"The strategy of treatment means treatment within {course.grace:g} {unit} of time zero, {sentence}, for whoever is "
-            "alive then; the other, no treatment within it and usual practice afterwards. While the grace period lasts "
+            f"alive then; the other, no treatment within it and {'none' if course.never else 'usual practice'} afterwards. While the grace period lasts "
             "the arms share patients, which pulls a hazard ratio towards one: read survival and restricted means first."
         ),
         numbers={"grace_period": course.grace, "edges": list(rule.edges), "masses": list(rule.masses)},
@@ -387,6 +480,57 @@ def _at_time_zero(course: Course, half_day: float) -> tuple[Finding, ...]:
             numbers={"patients": count, "treated": int(treated.size)},
         ),
     )
+
+
+def _departure_findings(course: Course, *, diversion: bool) -> tuple[Finding, ...]:
+    """Say whom the further rules of the strategies touch."""
+    found = []
+    if course.never:
+        later = int((_treated_later(course) & (course.departs(0) > course.grace)).sum())
+        found.append(
+            Finding(
+                code="never-treated",
+                severity="caution",
+                step="weights",
+                message=(
+                    f"{later:,} patients treated after the grace period are taken out of the arm without treatment then. Their "
+                    "places are filled by weights that go on growing until the end of follow-up: look at how few patients "
+                    "carry that arm late on."
+                ),
+                numbers={"treated_later": later},
+            )
+        )
+    released = np.isfinite(course.released)
+    if released.any():
+        treated = int((released & (course.treated > course.released) & np.isfinite(course.treated)).sum())
+        found.append(
+            Finding(
+                code="released-from-treatment",
+                severity="note",
+                step="weights",
+                message=(
+                    f"{int(released.sum()):,} patients were released from treatment within the grace period and stay in its arm, "
+                    f"whatever is done afterwards; {treated:,} of them were treated later."
+                ),
+                numbers={"released": int(released.sum()), "treated_later": treated},
+            )
+        )
+    if diversion:
+        diverted = int(course.diverted_within.sum())
+        found.append(
+            Finding(
+                code="treated-outside-strategies",
+                severity="note",
+                step="weights",
+                message=(
+                    f"{diverted:,} patients had treatment outside both strategies first, within the grace period. Both of their "
+                    "clones are censored then, and the others weighted for it: the estimate speaks of strategies without such "
+                    "treatment while the grace period lasts."
+                ),
+                numbers={"patients": diverted},
+            )
+        )
+    return tuple(found)
 
 
 def initiation_table(table: RiskTable, level: float = 0.95) -> RegressionTable | None:

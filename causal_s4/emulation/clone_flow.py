@@ -78,14 +78,9 @@ def clone_flow(table: RiskTable, cohort: Cohort, times: Sequence[float] | None =
 
 
 def _flow_row(table: RiskTable, course: Course, time: float, arm: int, label: str, mean: float) -> CloneFlowRow:
-    within = course.treated_within
-    deviates = np.where(within, course.treated, np.inf)
-    if arm == 1:
-        deviates = np.where(~within & (course.end > course.grace), course.grace, np.inf)
-    gone = course.end <= time
-    deviated = (deviates <= time) & ((deviates <= course.end) if arm == 0 else (deviates < course.end))
+    gone, deviated = course.end <= time, course.departs(arm) <= time
     followed = ~gone & ~deviated
-    settled = within & (course.treated <= time) if arm == 1 else followed & (time >= course.grace)
+    settled = course.settles(arm) <= time
     weight = row_weights(table)[at_risk(table, arm, time, after=True)]
     return CloneFlowRow(
         time=time,
@@ -271,4 +266,4 @@ def timed_balance_findings(balance: BalanceOverTime) -> tuple[Finding, ...]:
 def _course(table: RiskTable, cohort: Cohort) -> Course:
     if table.grace_period is None or table.n_patients != len(cohort):
         raise UsageError("expected a table of cloned strategies of this cohort, from clone_censor or clone_unweighted")
-    return Course.of(cohort, table.outcome, table.grace_period)
+    return Course.of(cohort, table.outcome, table.grace_period, never=table.never, unless=table.unless)

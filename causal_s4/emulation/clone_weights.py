@@ -7,7 +7,9 @@ after a time a until which practice is left alone, the weights at s within the g
 * treatment within it, untreated: (1 - Q(s)) exp(L(s) - L(a)), or one before a;
 * treatment within it, treated at S: q(S) / [l(S) exp(L(a) - L(S))], or one if before a,
 
-and stay what they were at its end afterwards. Each is the probability of the course under the strategy over
+and stay what they were at its end afterwards. A clone that was released from treatment at P keeps the weight of an
+untreated one at P. Where no later treatment is allowed, the untreated go on with the rate after the grace period;
+treatment outside both strategies adds the exp of its own cumulative rate. Each is the probability of the course under the strategy over
 that under practice.
 """
 
@@ -20,7 +22,8 @@ import numpy as np
 from causal_s4.emulation.clones import CloneRows, Course
 from causal_s4.emulation.intensity import FittedRate
 from causal_s4.emulation.timing import Timing
-from causal_s4.results import Floats
+from causal_s4.kernels.clone_factors import Mask, RateFactor, Reading
+from causal_s4.results import Floats, Ints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +36,24 @@ class LogWeights:
     slope : ndarray, shape (rows, q)
         d log factor / d coefficient.
     rate : FittedRate
+    reading : Reading
+        How it is read off the rate.
     """
 
     factor: Floats
     slope: Floats
     rate: FittedRate
+    reading: Reading
+
+    @classmethod
+    def read(cls, rate: FittedRate, reading: Reading) -> LogWeights:
+        """Read a factor off a rate."""
+        factor, slope = reading.of(rate.integral)
+        return cls(factor=factor, slope=slope, rate=rate, reading=reading)
+
+    def remade(self, keep: Mask) -> RateFactor:
+        """Return how the factor of some rows is made again."""
+        return RateFactor(rate=self.rate.refittable, reading=self.reading.take(keep))
 
 
 def initiation_factor(rows: CloneRows, course: Course, rate: FittedRate, timing: Timing, when: Floats) -> LogWeights:
@@ -53,24 +69,63 @@ def initiation_factor(rows: CloneRows, course: Course, rate: FittedRate, timing:
     when : ndarray, shape (n,)
         Time of treatment as the model has it.
     """
-    patient, treated = rows.patient, (rows.arm == 1) & rows.settled
+    patient = rows.patient
+    treated = (rows.arm == 1) & rows.settled & course.treated_within[patient]
     # up to when the rate of starting treatment has mattered
-    until = np.where(treated, when[patient], np.minimum(rows.at, course.grace))
-    mass, slope = rate.integral.until(patient, until)
-    factor = np.exp(mass)
+    until = np.where(treated, when[patient], _asked_until(rows, course))
+    moment = rate.integral.moment(patient, until)
     strategy = rows.arm == 1
-    if timing.since > 0:
-        early, early_slope = rate.integral.until(patient, np.full(len(patient), timing.since))
-        factor[strategy] *= np.exp(-early[strategy])
-        slope[strategy] -= early_slope[strategy]
-    waiting = strategy & ~treated
-    factor[waiting] *= timing.remaining(until[waiting])
-    own = rate.integral.locate(patient[treated], until[treated])
-    factor[treated] *= timing.density(until[treated]) / rate.integral.rate[own]
-    slope[treated] -= rate.integral.slope[own]
     as_usual = strategy & (until <= timing.since)
-    factor[as_usual], slope[as_usual] = 1.0, 0.0
-    return LogWeights(factor=factor, slope=slope, rate=rate)
+    waiting, treated = strategy & ~treated & ~as_usual, treated & ~as_usual
+    scale = np.ones(len(patient))
+    scale[waiting] = timing.remaining(until[waiting])
+    scale[treated] = timing.density(until[treated])
+    early = None
+    if timing.since > 0:
+        # as in practice: from the moment to itself, and so nothing
+        begin = np.where(as_usual, until, np.where(strategy, timing.since, 0.0))
+        early = rate.integral.moment(patient, begin)
+    own = np.where(treated, moment.row, -1)
+    return LogWeights.read(rate, Reading(until=moment, since=early, own=own, scale=scale))
+
+
+def diversion_factor(rows: CloneRows, course: Course, rate: FittedRate) -> LogWeights:
+    """Return the weights for not having been treated outside both strategies, while either asks for something.
+
+    Parameters
+    ----------
+    rows : CloneRows
+    course : Course
+    rate : FittedRate
+        Of such treatment within the grace period.
+    """
+    until = np.where((rows.arm == 1) & rows.settled, course.settles(1)[rows.patient], _asked_until(rows, course))
+    return _survived(rate, rows.patient, until)
+
+
+def later_factor(rows: CloneRows, rate: FittedRate) -> LogWeights:
+    """Return the weights for staying untreated after the grace period, of the arm that asks for it.
+
+    Parameters
+    ----------
+    rows : CloneRows
+    rate : FittedRate
+        Of any treatment after the grace period.
+    """
+    return _survived(rate, rows.patient, np.where(rows.arm == 0, rows.at, 0.0))
+
+
+def _asked_until(rows: CloneRows, course: Course) -> Floats:
+    """Return until when within the grace period a strategy has asked something of an untreated clone."""
+    until = np.minimum(rows.at, course.grace)
+    return np.where(rows.arm == 1, np.minimum(until, course.released[rows.patient]), until)
+
+
+def _survived(rate: FittedRate, patient: Ints, until: Floats) -> LogWeights:
+    nothing, one = np.full(len(patient), -1), np.ones(len(patient))
+    return LogWeights.read(
+        rate, Reading(until=rate.integral.moment(patient, until), since=None, own=nothing, scale=one)
+    )
 
 
 def loss_factor(rows: CloneRows, rate: FittedRate, marginal: FittedRate) -> tuple[LogWeights, LogWeights]:
@@ -82,9 +137,10 @@ def loss_factor(rows: CloneRows, rate: FittedRate, marginal: FittedRate) -> tupl
     rate, marginal : FittedRate
         Of being lost, given what is known and by time alone.
     """
-    mass, slope = rate.integral.until(rows.patient, rows.at)
-    usual, usual_slope = marginal.integral.until(rows.patient, rows.at)
-    return (
-        LogWeights(factor=np.exp(mass), slope=slope, rate=rate),
-        LogWeights(factor=np.exp(-usual), slope=-usual_slope, rate=marginal),
-    )
+    nothing, one = np.full(len(rows.patient), -1), np.ones(len(rows.patient))
+
+    def read(of: FittedRate, sign: float) -> LogWeights:
+        moment = of.integral.moment(rows.patient, rows.at)
+        return LogWeights.read(of, Reading(until=moment, since=None, own=nothing, scale=one, sign=sign))
+
+    return read(rate, 1.0), read(marginal, -1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causal_s4.cohort import Cohort
+from causal_s4.emulation.history import first_known
 from causal_s4.errors import UsageError
 from causal_s4.kernels.risk_sets import merge_close
 from causal_s4.results import Floats, Ints
@@ -30,21 +32,48 @@ class Course:
         Code at that end.
     grace : float
         Length of the grace period.
+    diverted : ndarray, shape (n,)
+        Time of treatment outside both strategies, before any other; infinite if none.
+    released : ndarray, shape (n,)
+        When the strategy of treatment stops asking for it, before anyone treated; infinite if never.
+    never : bool
+        Whether the strategy without treatment allows none after the grace period either.
     """
 
     treated: Floats
     end: Floats
     event: Ints
     grace: float
+    diverted: Floats
+    released: Floats
+    never: bool = False
 
     @classmethod
-    def of(cls, cohort: Cohort, outcome: str | None, grace_period: float) -> Course:
+    def of(
+        cls,
+        cohort: Cohort,
+        outcome: str | None,
+        grace_period: float,
+        *,
+        never: bool = False,
+        unless: Mapping[str, Sequence[Any]] | None = None,
+    ) -> Course:
         """Read a cohort.
+
+        Parameters
+        ----------
+        cohort : Cohort
+        outcome : str or None
+        grace_period : float
+        never : bool
+        unless : mapping of str to sequence, optional
+            Columns of the history, and the values that release.
 
         Raises
         ------
         UsageError
-            When the cohort has no times of treatment, or the grace period is not within follow-up.
+            When the cohort has no times of treatment, the grace period is not within follow-up, or nobody has a
+            value that releases.
         """
         start = treatment_start(cohort)
         chosen = cohort.outcome(outcome)
@@ -53,28 +82,77 @@ class Course:
                 f"the grace period must lie within the follow-up of {chosen.time.max():g} {cohort.time_unit}; "
                 f"found {grace_period!r}"
             )
-        n, ever = len(cohort), np.isfinite(start)
-        times = merge_close(np.concatenate([chosen.time, start[ever], [float(grace_period)]]))
-        treated = np.full(n, np.inf)
-        treated[ever] = times[n:-1]
+        n = len(cohort)
+        other = np.full(n, np.inf) if cohort.non_protocol_start is None else cohort.non_protocol_start
+        known = first_known(cohort, unless) if unless else np.full(n, np.inf)
+        given = np.concatenate([chosen.time, start, other, known, [float(grace_period)]])
+        finite = np.isfinite(given)
+        given[finite] = merge_close(given[finite])
+        end, treated, other, known = given[:-1].reshape(4, n)
+        grace = float(given[-1])
         # treatment after the end of this outcome's follow-up is as good as none
-        treated[treated > times[:n]] = np.inf
-        return cls(treated=treated, end=times[:n], event=chosen.event, grace=float(times[-1]))
+        treated, other = (np.where(time > end, np.inf, time) for time in (treated, other))
+        diverted = np.where(other < treated, other, np.inf)
+        before = np.minimum(np.minimum(treated, diverted), np.minimum(end, grace))
+        return cls(
+            treated=treated,
+            end=end,
+            event=chosen.event,
+            grace=grace,
+            diverted=diverted,
+            released=np.where(known < before, known, np.inf),
+            never=never,
+        )
+
+    @property
+    def starts_within(self) -> Mask:
+        """Whether treatment started within the grace period, and nothing else was done before."""
+        return (self.treated <= self.grace) & (self.treated <= self.diverted)
 
     @property
     def treated_within(self) -> Mask:
-        """Whether treatment started within the grace period."""
-        return self.treated <= self.grace
+        """Whether it started while the strategy asked for it."""
+        return self.starts_within & (self.treated <= self.released)
+
+    @property
+    def diverted_within(self) -> Mask:
+        """Whether something else was done within the grace period, and before treatment."""
+        return self.diverted <= self.grace
+
+    @property
+    def first_treatment(self) -> Floats:
+        """Time of treatment of either kind, infinite if none."""
+        return np.minimum(self.treated, self.diverted)
 
     @property
     def untreated_until(self) -> Floats:
-        """Until when each patient is followed within the grace period and not yet treated."""
-        return np.minimum(np.minimum(self.end, self.treated), self.grace)
+        """Until when each patient is followed within the grace period and nothing was done yet."""
+        return np.minimum(np.minimum(self.end, self.grace), self.first_treatment)
 
     @property
     def event_times(self) -> Floats:
         """Distinct times of any event."""
         return np.unique(self.end[self.event > 0])
+
+    @property
+    def strategies(self) -> tuple[Mask, Mask]:
+        """Who is treated within the grace period, and who is followed beyond it without."""
+        return self.treated_within, (self.departs(0) > self.grace) & (self.end > self.grace)
+
+    def settles(self, arm: int) -> Floats:
+        """Return from when on nothing within the grace period can take a clone out of its arm, infinite if never."""
+        if arm == 0:
+            return np.full(len(self.end), self.grace)
+        return np.where(self.treated_within, self.treated, self.released)
+
+    def departs(self, arm: int) -> Floats:
+        """Return when a clone departs from its strategy, infinite if it stays."""
+        if arm == 0:
+            first = self.first_treatment
+            return first if self.never else np.where(first <= self.grace, first, np.inf)
+        waits = np.where(self.end > self.grace, self.grace, np.inf)
+        departs = np.where(self.diverted_within, self.diverted, waits)
+        return np.where(np.isfinite(self.settles(1)), np.inf, departs)
 
     def just_before(self, time: Floats) -> Floats:
         """Return times such that a row which ends there is not at risk at the given time, but at every event before.
@@ -206,7 +284,7 @@ class CloneRows:
 
     @classmethod
     def make(
-        cls, course: Course, cells: Cells, *, cut_settled: bool = False, treatment_first: bool = True
+        cls, course: Course, cells: Cells, *, cut_settled: Sequence[int] = (), treatment_first: bool = True
     ) -> CloneRows:
         """Clone every patient, censor each clone when it departs from its strategy, and cut rows by cells.
 
@@ -215,28 +293,31 @@ class CloneRows:
         course : Course
         cells : Cells
             From zero to the end of the grace period; with ``cut_settled``, to the end of follow-up.
-        cut_settled : bool
-            Whether settled rows are cut as well.
+        cut_settled : sequence of int
+            Arms whose settled rows are cut as well.
         treatment_first : bool
             Whether the day of treatment belongs to the treated, else to both.
         """
-        within, end, grace = course.treated_within, course.end, course.grace
-        treated = np.where(within, course.treated, 0.0)
-        leaves = course.just_before(treated) if treatment_first else treated
-        zero = np.zeros(len(end))
-        unsettled_until = np.where(within, leaves, np.minimum(end, grace))
-        unsettled_event = np.where(~within & (end <= grace), course.event, 0)
+        end, grace = course.end, course.grace
         whole = Cells(edges=np.array([0.0, end.max()]), at=np.array([grace]))
-        settled_cells = cells if cut_settled else whole
-        # a stretch that does not start before it stops is none
-        return _join(
-            [
-                _cut(cells, 0, zero, unsettled_until, unsettled_event, settled=False),
-                _cut(settled_cells, 0, np.where(within, end, grace), end, course.event, settled=True),
-                _cut(cells, 1, zero, unsettled_until, unsettled_event, settled=False),
-                _cut(settled_cells, 1, np.where(within, leaves, end), end, course.event, settled=True),
+
+        def row_ends(time: Floats) -> Floats:
+            by_treatment = (time == course.treated) | (time == course.diverted)
+            return np.where(by_treatment, course.just_before(time), time) if treatment_first else time
+
+        blocks = []
+        for arm in (0, 1):
+            settles, departs = course.settles(arm), course.departs(arm)
+            event = np.where(np.isfinite(departs), 0, course.event)
+            until = np.minimum(end, row_ends(departs))
+            begins = np.minimum(end, row_ends(settles))
+            unsettled = np.minimum(until, begins)
+            # a stretch that does not start before it stops is none
+            blocks += [
+                _cut(cells, arm, np.zeros(len(end)), unsettled, np.where(unsettled < end, 0, event), settled=False),
+                _cut(cells if arm in cut_settled else whole, arm, begins, until, event, settled=True),
             ]
-        )
+        return _join(blocks)
 
 
 def _cut(cells: Cells, arm: int, start: Floats, stop: Floats, event: Ints, *, settled: bool) -> dict[str, NDArray[Any]]:

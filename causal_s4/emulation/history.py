@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from causal_s4.cohort import Cohort
 from causal_s4.errors import Problem, UsageError
 from causal_s4.protocol.vocabulary import TimeUnit
-from causal_s4.protocol.words import did_you_mean
+from causal_s4.protocol.words import did_you_mean, quoted
 from causal_s4.results import Floats, Ints
 
 MISSING = "missing"
@@ -120,6 +120,41 @@ def carried_forward(
         if not known.all():
             columns[f"{name} missing"] = (~known).astype(float)
     return columns
+
+
+def first_known(cohort: Cohort, values: Mapping[str, Sequence[Any]]) -> Floats:
+    """Return when one of the given values was first known of each patient, infinite if never.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    values : mapping of str to sequence
+        Columns of the history and values, text or numbers as the column holds them.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Raises
+    ------
+    UsageError
+        For a column that the history does not have, or a value that it does not hold.
+    """
+    check_time_varying(cohort, tuple(values))
+    first = np.full(len(cohort), np.inf)
+    problems = []
+    for name, wanted in values.items():
+        visitor, when, seen = _visits(cohort, name)
+        held = seen.astype(str) if isinstance(seen.dtype, pd.CategoricalDtype) else seen.astype(float)
+        for value in wanted:
+            matches = (held == value).to_numpy()
+            if not matches.any():
+                todo = did_you_mean(str(value), sorted(map(str, held.unique())))
+                problems.append(Problem(where=name, found=f"no visit has the value {quoted(value)}", todo=todo))
+            np.minimum.at(first, visitor[matches], when[matches])
+    if problems:
+        raise UsageError("some values that should release from treatment are not in the history", problems)
+    return first
 
 
 def _visits(cohort: Cohort, name: str) -> tuple[Ints, Floats, pd.Series[Any]]:

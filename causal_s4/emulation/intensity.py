@@ -18,6 +18,7 @@ from causal_s4.cohort import Cohort
 from causal_s4.design_matrix import build_design_matrix
 from causal_s4.emulation.history import MISSING, carried_forward, visit_times
 from causal_s4.errors import ConvergenceError, NoEventsError, Problem
+from causal_s4.kernels.clone_factors import RefittableRate
 from causal_s4.kernels.poisson import CumulativeRate, fit_poisson
 from causal_s4.results import EstimatingPart, Finding, Floats, Ints
 
@@ -112,8 +113,8 @@ class FittedRate:
     score : ndarray, shape (n, q)
         Per patient.
     information : ndarray, shape (q, q)
-    integral : CumulativeRate
-        By patient.
+    refittable : RefittableRate
+        By patient, with what it was fitted to.
     events : int
     findings : tuple of Finding
     """
@@ -123,9 +124,14 @@ class FittedRate:
     coefficients: Floats
     score: Floats
     information: Floats
-    integral: CumulativeRate
+    refittable: RefittableRate
     events: int
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def integral(self) -> CumulativeRate:
+        """By patient."""
+        return self.refittable.integral
 
     def part(self, derivative: Floats) -> EstimatingPart:
         """Return the estimating part of weights that move with the coefficients as given, shape (units, q)."""
@@ -140,9 +146,10 @@ def fit_rate(
     edges: Floats,
     terms: Terms,
     *,
+    since: float = 0.0,
     since_treatment: Floats | None = None,
 ) -> FittedRate:
-    """Fit the rate at which something happens to patients, from time zero to an end of their own.
+    """Fit the rate at which something happens to patients, from a time on to an end of their own.
 
     Parameters
     ----------
@@ -156,6 +163,8 @@ def fit_rate(
     edges : ndarray, shape (m,)
         Inner edges of the levels of time.
     terms : Terms
+    since : float
+        From when on patients are at risk; before, the rate is zero.
     since_treatment : ndarray, shape (n,), optional
         Time of treatment; adds a term for being treated.
 
@@ -174,12 +183,14 @@ def fit_rate(
     if since_treatment is not None:
         started = np.flatnonzero(np.isfinite(since_treatment))
         own = np.concatenate([own[0], started]), np.concatenate([own[1], since_treatment[started]])
-    rows = PersonRows.cut(end, edges, *own)
+    rows = PersonRows.cut(end, np.append(edges, since), *own)
     frame = _covariates(cohort, rows, terms)
     if since_treatment is not None:
         frame["treated"] = (rows.start >= since_treatment[rows.patient]).astype(float)
     event = (rows.last & happens[rows.patient]).astype(float)
-    used, silent = _without_silent_levels(frame, event)
+    levels = _levels(frame)
+    at_risk = rows.start >= since
+    used, silent = _without_silent_levels(levels, event, at_risk)
     kept = frame[used]
     matrix = build_design_matrix(
         kept[[column for column in kept if kept[column].nunique() > 1]],  # the others tell no two rows apart
@@ -192,10 +203,10 @@ def fit_rate(
     design = np.column_stack([np.ones(len(kept)), times, matrix.matrix])
     names = ("(intercept)", *(f"time from {edge:g}" for edge in edges), *matrix.terms)
     return replace(
-        _fit(name, len(cohort), rows, used, design, names, event),
+        _fit(name, len(cohort), rows, used, design, names, event, [mask for _, mask in levels]),
         findings=(
             *(_silence(name, cohort, rows, label, mask) for label, mask in silent),
-            *_unknown(cohort, rows, frame, terms),
+            *_unknown(cohort, rows, frame, terms, at_risk),
         ),
     )
 
@@ -211,9 +222,17 @@ def _covariates(cohort: Cohort, rows: PersonRows, terms: Terms) -> pd.DataFrame:
 
 
 def _fit(
-    name: str, n: int, rows: PersonRows, used: Mask, design: Floats, names: tuple[str, ...], event: Floats
+    name: str,
+    n: int,
+    rows: PersonRows,
+    used: Mask,
+    design: Floats,
+    names: tuple[str, ...],
+    event: Floats,
+    levels: list[Mask],
 ) -> FittedRate:
-    fit = fit_poisson(design, event[used], (rows.stop - rows.start)[used])
+    exposure = np.where(used, rows.stop - rows.start, 0.0)
+    fit = fit_poisson(design, event[used], exposure[used])
     if not fit.converged:
         spread = np.abs(fit.coefficient[1:]) * design[:, 1:].std(axis=0)
         worst = [names[1 + j] for j in np.argsort(-spread)[:3]]
@@ -233,17 +252,20 @@ def _fit(
         coefficients=fit.coefficient,
         score=score,
         information=fit.information,
-        integral=CumulativeRate(unit=rows.patient, start=rows.start, rate=rate, slope=slope),
+        refittable=RefittableRate(
+            integral=CumulativeRate(unit=rows.patient, start=rows.start, rate=rate, slope=slope),
+            coefficient=fit.coefficient,
+            event=event,
+            exposure=exposure,
+            level=np.column_stack(levels) if levels else np.empty((len(event), 0), dtype=bool),
+        ),
         events=int(event.sum()),
     )
 
 
-def _without_silent_levels(frame: pd.DataFrame, event: Floats) -> tuple[Mask, list[tuple[str, Mask]]]:
-    """Set apart the rows of a level at which nothing ever happens: their rate is zero, the limit of the fit.
-
-    Returns the rows that remain, and label and rows of what was set apart.
-    """
-    levels = []
+def _levels(frame: pd.DataFrame) -> list[tuple[str, Mask]]:
+    """Return label and rows of each level of a text, and of each value of what has two."""
+    levels: list[tuple[str, Mask]] = []
     for column in frame.columns:
         values = frame[column]
         text = isinstance(values.dtype, pd.CategoricalDtype)
@@ -252,7 +274,17 @@ def _without_silent_levels(frame: pd.DataFrame, event: Floats) -> tuple[Mask, li
                 (f"{column}={value if text else format(value, 'g')}", (values == value).to_numpy())
                 for value in values.unique()
             ]
-    used = np.ones(len(event), dtype=bool)
+    return levels
+
+
+def _without_silent_levels(
+    levels: list[tuple[str, Mask]], event: Floats, at_risk: Mask
+) -> tuple[Mask, list[tuple[str, Mask]]]:
+    """Set apart the rows of a level at which nothing ever happens: their rate is zero, the limit of the fit.
+
+    Returns the rows that remain, and label and rows of what was set apart.
+    """
+    used = at_risk.copy()
     silent: list[tuple[str, Mask]] = []
     before = -1
     while before != len(silent):
@@ -280,12 +312,12 @@ def _silence(name: str, cohort: Cohort, rows: PersonRows, label: str, mask: Mask
     )
 
 
-def _unknown(cohort: Cohort, rows: PersonRows, frame: pd.DataFrame, terms: Terms) -> Iterator[Finding]:
+def _unknown(cohort: Cohort, rows: PersonRows, frame: pd.DataFrame, terms: Terms, at_risk: Mask) -> Iterator[Finding]:
     """Say for how much of the time at risk a changing covariate is not known."""
-    length = rows.stop - rows.start
+    length = np.where(at_risk, rows.stop - rows.start, 0.0)
     for column in terms.time_varying:
         missing = (frame[f"{column} missing"] == 1) if f"{column} missing" in frame else frame[column] == MISSING
-        mask = missing.to_numpy()
+        mask = missing.to_numpy() & at_risk
         if mask.any():
             patients, share = len(np.unique(rows.patient[mask])), float(length[mask].sum() / length.sum())
             yield Finding(

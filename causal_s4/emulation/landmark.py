@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort, OutcomeData
 from causal_s4.emulation.clones import treatment_start
 from causal_s4.emulation.history import carried_forward, carry_limit, check_time_varying
@@ -19,6 +20,7 @@ from causal_s4.kernels.risk_sets import merge_close
 from causal_s4.results import AttritionStep, Finding, read_only
 
 
+@checked_arguments
 def landmark_cohort(
     cohort: Cohort,
     landmark: float,

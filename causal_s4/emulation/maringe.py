@@ -16,7 +16,7 @@ from causal_s4.design_matrix import build_design_matrix
 from causal_s4.emulation.clones import CloneRows, Course
 from causal_s4.emulation.intensity import Terms
 from causal_s4.errors import ConvergenceError
-from causal_s4.kernels.baseline_hazard import baseline_hazard
+from causal_s4.kernels.clone_factors import LeavingFactor
 from causal_s4.kernels.cox import fit_cox
 from causal_s4.kernels.risk_sets import RiskSets
 from causal_s4.results import Floats
@@ -24,8 +24,8 @@ from causal_s4.results import Floats
 
 def maringe_factor(
     rows: CloneRows, cohort: Cohort, course: Course, terms: Terms
-) -> tuple[Floats, tuple[str, ...], Floats]:
-    """Return the weights, and the terms and coefficients of both models of leaving.
+) -> tuple[Floats, tuple[str, ...], tuple[LeavingFactor, ...]]:
+    """Return the weights, the terms of both models of leaving, and the models.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def maringe_factor(
     )
     factor = np.ones(len(rows.patient))
     names: list[str] = []
-    coefficients = []
+    models = []
     for arm, label in ((1, "treated"), (0, "control")):
         leaves, stays_until = _leaving(course, arm)
         if not leaves.any():
@@ -60,19 +60,25 @@ def maringe_factor(
         fit = fit_cox(sets, matrix.matrix, np.ones(len(cohort)))
         if not fit.converged:
             raise ConvergenceError(f"the model of leaving the {label} arm did not settle; take fewer terms")
-        relative = np.exp(matrix.matrix @ fit.coefficient)
-        hazard = np.concatenate([[0.0], baseline_hazard(sets, relative)])
-        own = rows.arm == arm
         # within the grace period what happened before a moment counts, after it all of it
         jumps = np.where(
             rows.settled & (rows.start >= course.grace),
             np.searchsorted(sets.times, course.grace, side="right"),
             np.searchsorted(sets.times, np.minimum(rows.at, course.grace), side="left"),
         )
-        factor[own] = np.exp(hazard[jumps[own]] * relative[rows.patient[own]])
+        own = np.flatnonzero(rows.arm == arm)
+        model = LeavingFactor(
+            sets=sets,
+            terms=matrix.matrix,
+            coefficient=fit.coefficient,
+            rows=own,
+            patient=rows.patient[own],
+            jumps=jumps[own],
+        )
+        factor[own] = model.values
         names += [f"leaving the {label} arm: {term}" for term in matrix.terms]
-        coefficients.append(fit.coefficient)
-    return factor, tuple(names), np.concatenate([np.empty(0), *coefficients])
+        models.append(model)
+    return factor, tuple(names), tuple(models)
 
 
 def _leaving(course: Course, arm: int) -> tuple[NDArray[np.bool_], Floats]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort, RiskTable
 from causal_s4.emulation.clones import treatment_start
 from causal_s4.errors import UsageError
@@ -22,6 +23,7 @@ _HALF_DAY = 0.5
 _FEW_AT_RISK = 10
 
 
+@checked_arguments
 def time_dependent_table(cohort: Cohort, outcome: str | None = None) -> RiskTable:
     """Return the rows (0, S] untreated and (S, U] treated of each patient.
 
@@ -170,7 +172,8 @@ def mantel_byar(table: RiskTable, *, ties: str = "efron") -> ScoreTest:
     """
     start = table.start if (table.start > 0).any() else None
     sets = RiskSets.of(start, table.stop, table.event == 1)
-    fit = fit_cox(sets, table.arm[:, None].astype(float), np.ones(len(table)), efron=ties == "efron", max_iterations=0)
+    arm, ones, null = table.arm[:, None].astype(float), np.ones(len(table)), np.zeros(1)
+    fit = fit_cox(sets, arm, ones, efron=ties == "efron", start=null, max_iterations=0)
     z = float(fit.score_gradient.sum() / np.sqrt(fit.information[0, 0]))
     return ScoreTest(
         outcome=table.outcome,

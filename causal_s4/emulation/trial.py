@@ -81,7 +81,9 @@ def emulate(cohort: Cohort, protocol: Protocol, outcome: str, length: Duration |
     return Trial(
         cohort=cohort,
         table=_clones(cohort, protocol, outcome, at, carry),
-        unweighted=clone_unweighted(cohort, grace_period=at, outcome=outcome),
+        unweighted=clone_unweighted(
+            cohort, grace_period=at, never=bool(time_zero.never), unless=time_zero.unless, outcome=outcome
+        ),
         length=chosen,
     )
 
@@ -103,5 +105,7 @@ def _clones(cohort: Cohort, protocol: Protocol, outcome: str, grace: float, carr
         loss_weights=model.loss_weights,
         truncate=model.truncate,
         max_carry=carry,
+        never=bool(time_zero.never),
+        unless=time_zero.unless,
         outcome=outcome,
     )

@@ -11,6 +11,7 @@ from causal_s4.cohort import RiskTable
 from causal_s4.emulation.clones import Course
 from causal_s4.errors import UsageError
 from causal_s4.kernels.balance import effective_sample_size
+from causal_s4.kernels.clone_factors import CloneWeighting, FinalCut
 from causal_s4.results import Finding, Floats, Weights, read_only
 
 FEW_EFFECTIVE = 400.0
@@ -175,11 +176,13 @@ def cut_weights(table: RiskTable, weights: Weights, bounds: tuple[float, float])
     values = weights.values.copy()
     cut = np.zeros(len(values), dtype=bool)
     limits = {}
+    # early weights are small because little has happened yet: only final ones can be too small
+    final = table.stop > _grace(table)
+    read = np.zeros(len(values), dtype=bool)
     for arm, label in _ARMS:
-        own = table.arm == arm
-        smallest, largest = np.quantile(values[at_risk(table, arm, _grace(table), after=True)], bounds)
-        # early weights are small because little has happened yet: only final ones can be too small
-        final = table.stop > _grace(table)
+        own, carried = table.arm == arm, at_risk(table, arm, _grace(table), after=True)
+        read |= carried
+        smallest, largest = np.quantile(values[carried], bounds)
         beyond = own & ((final & (values < smallest)) | (values > largest))
         values[beyond] = np.clip(values[beyond], smallest, largest)
         cut |= beyond
@@ -201,6 +204,9 @@ def cut_weights(table: RiskTable, weights: Weights, bounds: tuple[float, float])
         values=read_only(values),
         parts=tuple(replace(part, derivative=np.where(cut[:, None], 0.0, part.derivative)) for part in weights.parts),
         truncated=patients,
+        spec=replace(spec, cut=FinalCut(arm=table.arm, read=read, final=final, low=low, high=high))
+        if isinstance(spec := weights.spec, CloneWeighting)
+        else spec,
         findings=(*weights.findings, finding),
     )
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 import causal_s4
 from causal_s4.cohort import RiskTable
 from causal_s4.errors import UsageError
+from causal_s4.kernels.clone_factors import CloneWeighting
 from causal_s4.kernels.draws import count_draws, exponential_draws
+from causal_s4.kernels.replicate_clones import CloneWeights
 from causal_s4.kernels.replicate_weights import (
     EntropyWeights,
     Failure,
@@ -36,6 +38,7 @@ number of the replicate is its counter. Replicate 17 is the same however many th
 
 _TILE_CELLS, _SMALLEST_TILE, _LARGEST_TILE = 96_000, 8, 256
 _BLOCK_CELLS = 1_000_000
+_MOST_CELLS = 16_000_000  # of the weights of a tile: 128 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,14 +163,15 @@ def resample(
         When groups cannot be resampled as asked.
     """
     draws = Draws.of(table, plan)
+    made = replicate_weights(table, weights, whole=draws.whole)
     task = Refit(
         draws=draws,
-        weights=replicate_weights(table, weights),
+        weights=made,
         sweep=Sweep.of(table.patient, table.arm, table.start, table.stop, table.event, horizons, efron=ties == "efron"),
-        tile=tile_size(table.n_patients),
+        tile=tile_size(table.n_patients, made.width),
         start=start,
     )
-    per_block = plan.block or max(1, _BLOCK_CELLS // (task.tile * table.n_patients)) * task.tile
+    per_block = plan.block or max(1, _BLOCK_CELLS // (task.tile * max(table.n_patients, made.width))) * task.tile
     total = plan.replicates if plan.method == "bootstrap" else len(draws.sizes)
     kept = None
     if plan.resume is not None:
@@ -187,17 +191,18 @@ def resample(
     )
 
 
-def tile_size(patients: int) -> int:
-    """Return how many replicates share one matrix product.
+def tile_size(patients: int, width: int) -> int:
+    """Return how many replicates share one matrix product, each of which keeps ``width`` numbers.
 
     It depends on the cohort alone, and products always have this many rows, so that how a library rounds them
     cannot depend on blocks or workers.
     """
-    return int(np.clip(_TILE_CELLS // patients, _SMALLEST_TILE, _LARGEST_TILE))
+    many = int(np.clip(_TILE_CELLS // patients, _SMALLEST_TILE, _LARGEST_TILE))
+    return min(many, max(1, _MOST_CELLS // width))
 
 
-def replicate_weights(table: RiskTable, weights: Weights | None) -> ReplicateWeights:
-    """Return how weights are made again in a replicate."""
+def replicate_weights(table: RiskTable, weights: Weights | None, *, whole: bool = True) -> ReplicateWeights:
+    """Return how weights are made again in a replicate; with ``whole``, counts are copies of patients."""
     if weights is None:
         return FixedWeights(np.ones(table.n_patients))
     spec = weights.spec
@@ -208,6 +213,8 @@ def replicate_weights(table: RiskTable, weights: Weights | None) -> ReplicateWei
                 "use variance='influence'"
             )
         return FixedWeights(weights.values, weights.by_row)
+    if isinstance(spec, CloneWeighting):
+        return CloneWeights.prepare(spec, whole=whole)
     if spec.method == "entropy-balancing":
         return EntropyWeights.prepare(spec.terms, spec.treatment, spec.population)
     return LogisticWeights.prepare(
@@ -218,6 +225,7 @@ def replicate_weights(table: RiskTable, weights: Weights | None) -> ReplicateWei
         truncate=spec.truncate,
         trim=spec.trim,
         nearest=spec.quantile_method == "nearest",
+        penalised=spec.method == "firth",
     )
 
 

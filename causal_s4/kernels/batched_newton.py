@@ -261,7 +261,7 @@ class BatchedNewton:
                 break
             everybody = active.size == len(counts)
             gradient, hessian, furthest = self._sums(beta[active], counts if everybody else counts[active], work)
-            step, solvable = _solve(gradient, hessian)
+            step, solvable = newton_steps(gradient, hessian)
             size = np.abs(step).max(axis=1)
             # a step beyond one standard deviation of its column is shortened: whole ones can run away from a solution
             beta[active] += step / np.maximum(size, 1.0)[:, None]
@@ -286,9 +286,9 @@ class BatchedNewton:
             for rows in self._chunks():
                 total += counts[:, rows] @ self._moments(rows, self._products(rows))
         gradient, hessian = np.ascontiguousarray(total[:, :q]), np.ascontiguousarray(total[:, q:])
-        step, solvable = _solve(gradient, hessian)
+        step, solvable = newton_steps(gradient, hessian)
         left, right = np.triu_indices(q)
-        bent, _ = _solve(gradient - (step[:, left] * step[:, right]) @ self.bend, hessian)
+        bent, _ = newton_steps(gradient - (step[:, left] * step[:, right]) @ self.bend, hessian)
         small = np.abs(step).max(axis=1, keepdims=True) < _SMALL
         return self.start + np.where(small, bent, step), ~solvable
 
@@ -345,7 +345,21 @@ class BatchedNewton:
         return total * np.where(left == right, 0.5, 1.0)[:, None]
 
 
-def _solve(gradient: Floats, packed: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def newton_steps(gradient: Floats, packed: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Solve each replicate's Newton equations.
+
+    Parameters
+    ----------
+    gradient : ndarray, shape (replicates, q)
+    packed : ndarray, shape (replicates, q (q + 1) / 2)
+        Upper triangle of the negative Hessian, row by row.
+
+    Returns
+    -------
+    step : ndarray, shape (replicates, q)
+        Zero for a column that earlier ones determine.
+    solvable : ndarray of bool, shape (replicates,)
+    """
     step, solvable = np.empty_like(gradient), np.empty(len(gradient), dtype=bool)
     _steps(gradient, packed, step, solvable)
     return step, solvable

@@ -15,7 +15,8 @@ from causal_s4.kernels.risk_sets import Floats, Ints, RiskSets
 
 COMPILED_FROM = 20_000
 """Rows from which the sums are made by compiled loops: the same arithmetic, which takes a moment to load."""
-_THINNED_FROM = 200_000
+_SETTLED = 1e-10
+_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -90,44 +91,32 @@ def fit_cox(
         Zero evaluates the score at ``start``.
     """
     model = _likelihood_of(sets, covariates, weight, efron)
-    if start is None:
-        start = (
-            _near(sets, covariates, weight, efron) if len(weight) >= _THINNED_FROM else np.zeros(covariates.shape[1])
-        )
+    beta, state, converged = _maximise(model, model.start() if start is None else start, max_iterations)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a fit that ran away
+        gradient = model.score_gradient(beta)
+    return CoxFit(beta, state.information, gradient, converged)
+
+
+def _maximise(model: _Likelihood, start: Floats, max_iterations: int) -> tuple[Floats, _State, bool]:
+    """Return the coefficient, the state beside it, and whether it is a maximum."""
     beta = np.array(start, dtype=float)
     state = model.at(beta)
-    converged = max_iterations == 0
     for _ in range(max_iterations):
         try:
             move = np.linalg.solve(state.information, state.score)
         except np.linalg.LinAlgError:
-            break
-        if np.max(np.abs(move)) < 1e-10:  # nothing left to gain from another pass over the rows
-            beta, converged = beta + move, model.has_maximum(state.information)
-            break
+            return beta, state, False
+        if np.max(np.abs(move)) < _SETTLED:  # nothing left to gain from another pass over the rows
+            return beta + move, state, model.has_maximum(state.information)
         new = model.at(beta + move)
         halvings = 0
         while not new.log_likelihood >= state.log_likelihood - 1e-9 * abs(state.log_likelihood) and halvings < 20:
             move, halvings = move / 2, halvings + 1
             new = model.at(beta + move)
         beta, state = beta + move, new
-        if np.max(np.abs(move)) < 1e-10:
-            converged = model.has_maximum(state.information)
-            break
-    with np.errstate(over="ignore", invalid="ignore"):  # of a fit that ran away
-        gradient = model.score_gradient(beta)
-    return CoxFit(beta, state.information, gradient, converged)
-
-
-def _near(sets: RiskSets, covariates: Floats, weight: Floats, efron: bool) -> Floats:
-    """Start from every twentieth row: two steps over all rows are saved, and nothing else changes."""
-    dead = np.zeros(len(weight), dtype=bool)
-    dead[sets.dead] = True
-    every = slice(None, None, 20)
-    start = sets.first[every].astype(float) if sets.delayed else None
-    thinned = RiskSets.of(start, sets.last[every].astype(float), dead[every])
-    fit = fit_cox(thinned, covariates[every], weight[every], efron=efron)
-    return fit.coefficient if fit.converged else np.zeros(covariates.shape[1])
+        if np.max(np.abs(move)) < _SETTLED:
+            return beta, state, model.has_maximum(state.information)
+    return beta, state, max_iterations == 0
 
 
 @dataclass(frozen=True)
@@ -143,8 +132,13 @@ class _Likelihood:
     def __init__(self, sets: RiskSets, covariates: Floats, weight: Floats, efron: bool) -> None:
         self.sets, self.z, self.w = sets, covariates - weight @ covariates / weight.sum(), weight
         self.ties = _Ties.of(sets.events((weight > 0).astype(float)), sets.events(weight), efron)
+        self.observed_weight = float(self.ties.weight.sum())
         self.observed = weight[sets.dead] @ self.z[sets.dead]
         self.tied = bool(self.ties.share.any())
+
+    def start(self) -> Floats:
+        """Return where the iteration starts."""
+        return np.zeros(self.z.shape[1])
 
     def _sums(self, values: Floats) -> Floats:
         """Risk-set sum at every step, less the share of the dead who have left."""
@@ -175,7 +169,7 @@ class _Likelihood:
 
         One that rises for ever, or that is flat, looks settled too once its slope drowns in rounding.
         """
-        natural = self.ties.weight.sum() * np.einsum("i,ij,ij->j", self.w, self.z, self.z) / self.w.sum()
+        natural = self.observed_weight * (self.w @ self.z**2) / self.w.sum()
         if not (np.isfinite(information).all() and (natural > 0).all()):
             return False
         scale = 1 / np.sqrt(natural)
@@ -239,7 +233,21 @@ class _Compiled(_Likelihood):
 
         self.swept = SweptLikelihood(sets, covariates, weight @ covariates / weight.sum(), weight, efron)
         self.z, self.w = self.swept.z, self.swept.w
-        self.ties = _Ties.of(sets.events((weight > 0).astype(float)), sets.events(weight), efron)
+        self.observed_weight = float(self.swept.dead_weight.sum())
+        self._rows = sets, covariates, weight, efron
+
+    def start(self) -> Floats:
+        """Return the coefficient of every twentieth row: passes over all rows are saved, nothing else changes."""
+        sets, covariates, weight, efron = self._rows
+        dead = np.zeros(len(weight), dtype=bool)
+        dead[sets.dead] = True
+        every = slice(None, None, _EVERY)
+        first = sets.first[every].astype(float) if sets.delayed else None
+        thinned = RiskSets.of(first, sets.last[every].astype(float), dead[every])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a few rows may have no maximum
+            model = _Compiled(thinned, covariates[every], weight[every], efron)
+            near, _, found = _maximise(model, super().start(), 25)
+        return near if found else super().start()
 
     def at(self, beta: Floats) -> _State:
         """Return log-likelihood, score and information."""

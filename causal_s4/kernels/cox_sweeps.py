@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from causal_s4.kernels.risk_sets import Floats, Ints, RiskSets
 
-Mask = NDArray[np.bool_]
+Flags = NDArray[np.int8]
 
 
 class SweptLikelihood:
@@ -35,9 +35,9 @@ class SweptLikelihood:
         self.dead_weight = sets.events(weight)
         dead = np.zeros(len(weight), dtype=bool)
         dead[sets.dead] = True
-        self.order = np.argsort(sets.last)
+        self.order = sets.order
         self.z = np.take(covariates, self.order, axis=0)  # ten times quicker than an index
-        self.w, self.dead = weight[self.order], dead[self.order]
+        self.w, self.dead = weight[self.order], dead[self.order].view(np.int8)
         self.z -= centre
         # rows of the sorted table that leave after each time, and rows that enter after it
         self.leaves = np.concatenate([[0], np.cumsum(np.bincount(sets.last, minlength=k + 1))])
@@ -110,7 +110,7 @@ def _running(increments: Floats) -> Floats:
 def _walk_back(
     z: Floats,
     risk: Floats,
-    dead: Mask,
+    dead: Flags,
     leaves: Ints,
     late: Ints,
     enters: Ints,
@@ -137,19 +137,21 @@ def _walk_back(
     expected, information, logs = np.zeros(p), np.zeros((p, p)), 0.0
     rows = k if means else 0
     moved, moved_tied, held = np.zeros((rows, p)), np.zeros((rows, p)), np.zeros((rows, p))
-    s0, s1, d1 = 0.0, np.zeros(p), np.empty(p)
+    s0, s1 = 0.0, np.zeros(p)
+    own0, own1 = np.empty(2), np.empty((2, p))  # of a time's survivors and dead; an index costs less than a branch
+    d1 = own1[1]
     for t in range(k - 1, -1, -1):
-        d0 = 0.0
-        d1[:] = 0.0
+        own0[:] = 0.0
+        own1[:] = 0.0
         for i in range(leaves[t + 1], leaves[t + 2]):
-            r = risk[i]
-            s0 += r
+            r, into = risk[i], own1[dead[i]]
+            own0[dead[i]] += r
             for j in range(p):
-                s1[j] += r * z[i, j]
-            if dead[i]:
-                d0 += r
-                for j in range(p):
-                    d1[j] += r * z[i, j]
+                into[j] += r * z[i, j]
+        d0 = own0[1]
+        s0 += own0[0] + d0
+        for j in range(p):
+            s1[j] += own1[0, j] + d1[j]
         for at in range(enters[t + 1], enters[t + 2]):
             i = late[at]
             s0 -= risk[i]
@@ -188,7 +190,7 @@ def _walk_back(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_rows(
-    z: Floats, risk: Floats, dead: Mask, leaves: Ints, first: Ints, hazard: Floats, tied: Floats, information: Floats
+    z: Floats, risk: Floats, dead: Flags, leaves: Ints, first: Ints, hazard: Floats, tied: Floats, information: Floats
 ) -> None:
     """Add risk x z z' x cumulated hazard of each row."""
     p = z.shape[1]
@@ -197,8 +199,7 @@ def _add_rows(
             load = hazard[end]
             if first.size:
                 load -= hazard[first[i]]
-            if dead[i]:
-                load -= tied[end - 1]
+            load -= dead[i] * tied[end - 1]
             load *= risk[i]
             row = z[i]
             for j in range(p):
@@ -211,7 +212,7 @@ def _add_rows(
 def _row_gradients(
     z: Floats,
     relative: Floats,
-    dead: Mask,
+    dead: Flags,
     order: Ints,
     leaves: Ints,
     first: Ints,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from causal_s4.kernels.risk_sets import Floats, Ints
 
@@ -92,6 +93,26 @@ def _objective(x: Floats, beta: Floats, offset: Floats, events: Floats) -> float
 
 
 @dataclass(frozen=True)
+class Moment:
+    """Moments of units, as places on their rates: the same in every refit of the rates.
+
+    Attributes
+    ----------
+    row : ndarray of int, shape (m,)
+        In which each falls.
+    elapsed : ndarray, shape (m,)
+        Time since that row started.
+    """
+
+    row: Ints
+    elapsed: Floats
+
+    def take(self, keep: NDArray[np.bool_]) -> Moment:
+        """Return some of them."""
+        return Moment(self.row[keep], self.elapsed[keep])
+
+
+@dataclass(frozen=True)
 class CumulativeRate:
     """The integral of each unit's rate from its first row on, and the derivative of that integral.
 
@@ -124,11 +145,15 @@ class CumulativeRate:
         first = np.searchsorted(self.unit, unit, side="left")
         return np.maximum(np.searchsorted(rows, wanted, side="left") - 1, first)
 
-    def until(self, unit: Ints, time: Floats) -> tuple[Floats, Floats]:
-        """Return the integral up to each time, shape (m,), and its derivative, shape (m, q)."""
+    def moment(self, unit: Ints, time: Floats) -> Moment:
+        """Return where times fall."""
         row = self.locate(unit, time)
-        elapsed = self.rate[row] * (time - self.start[row])
-        before, slope_before = self._before
+        return Moment(row=row, elapsed=time - self.start[row])
+
+    def until(self, moment: Moment) -> tuple[Floats, Floats]:
+        """Return the integral up to each of m moments, shape (m,), and its derivative, shape (m, q)."""
+        row, (before, slope_before) = moment.row, self._before
+        elapsed = self.rate[row] * moment.elapsed
         return before[row] + elapsed, slope_before[row] + elapsed[:, None] * self.slope[row]
 
     @property

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from causal_s4.kernels.batched_newton import BatchedNewton, Likelihood, exponentiate, mask_absent
 from causal_s4.kernels.entropy_balancing import balance_moments
+from causal_s4.kernels.firth import FirthReplicates
 from causal_s4.kernels.logistic import fit_logistic
 from causal_s4.kernels.risk_sets import Floats, Ints
 
@@ -37,10 +38,15 @@ class ReplicateWeights(Protocol):
     ----------
     by_row : bool
         Whether there is one weight a row of the risk table instead of one a patient.
+    width : int
+        Numbers that a replicate keeps at once.
     """
 
     @property
     def by_row(self) -> bool: ...  # noqa: D102
+
+    @property
+    def width(self) -> int: ...  # noqa: D102
 
     def make(self, counts: Floats) -> tuple[Floats, Codes]:
         """Return the weights of each replicate.
@@ -65,6 +71,11 @@ class FixedWeights:
     values: Floats
     by_row: bool = False
 
+    @property
+    def width(self) -> int:
+        """Numbers that a replicate keeps at once."""
+        return len(self.values)
+
     def make(self, counts: Floats) -> tuple[Floats, Codes]:
         """Return the same weights for all."""
         return self.values[None, :], np.zeros(len(counts), dtype=np.int8)
@@ -76,7 +87,7 @@ class LogisticWeights:
 
     Attributes
     ----------
-    model : BatchedNewton
+    model : BatchedNewton or FirthReplicates
     treated : ndarray of 0.0 and 1.0, shape (patients,)
     population : {"ATE", "ATT", "ATC", "ATO", "ATM"}
     stabilise : bool
@@ -88,7 +99,7 @@ class LogisticWeights:
         A linear predictor beyond it is separation.
     """
 
-    model: BatchedNewton
+    model: BatchedNewton | FirthReplicates
     treated: Floats
     population: str
     stabilise: bool
@@ -110,10 +121,14 @@ class LogisticWeights:
         trim: float | None = None,
         nearest: bool = False,
         furthest: float = 15.0,
+        penalised: bool = False,
     ) -> LogisticWeights:
-        """Fit the data as they are, where every replicate starts; ``terms`` come without intercept."""
-        fit = fit_logistic(np.column_stack([np.ones(len(terms)), terms]), treatment)
+        """Fit the data as they are, where replicates start; ``terms`` come without intercept, ``penalised`` is Firth's."""
         treated = treatment.astype(float)
+        if penalised:
+            firth = FirthReplicates.prepare(terms, treatment)
+            return cls(firth, treated, population, stabilise, truncate, trim, nearest, furthest)
+        fit = fit_logistic(np.column_stack([np.ones(len(terms)), terms]), treatment)
         model = BatchedNewton.prepare(
             Likelihood.LOGISTIC,
             terms,
@@ -123,6 +138,11 @@ class LogisticWeights:
             furthest=max(furthest, _HARD_LIMIT),
         )
         return cls(model, treated, population, stabilise, truncate, trim, nearest, furthest)
+
+    @property
+    def width(self) -> int:
+        """Numbers that a replicate keeps at once."""
+        return len(self.treated)
 
     def make(self, counts: Floats) -> tuple[Floats, Codes]:
         """Refit every replicate."""
@@ -213,15 +233,15 @@ def _cut(values: Floats, counts: Floats, treated: Floats, order: Ints, low: floa
             used[i] = counts[row, i] if largest[arm] - smallest[arm] > 1e-12 else 0.0
         if not used.sum() > 0:
             continue
-        bottom = _quantile(values[row], used, order[row], low, nearest)
-        top = _quantile(values[row], used, order[row], high, nearest)
+        bottom = count_quantile(values[row], used, order[row], low, nearest)
+        top = count_quantile(values[row], used, order[row], high, nearest)
         for i in range(n):
             if used[i] > 0:
                 values[row, i] = min(max(values[row, i], bottom), top)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _quantile(values: Floats, counts: Floats, order: Ints, share: float, nearest: bool) -> float:
+def count_quantile(values: Floats, counts: Floats, order: Ints, share: float, nearest: bool) -> float:
     """Read the quantile of values that count often, seldom or in part."""
     total = float(counts.sum())
     if nearest:
@@ -288,6 +308,11 @@ class EntropyWeights:
             members.append(member)
             models.append(BatchedNewton.prepare(Likelihood.TILTING, terms, target, member, solution, furthest=50.0))
         return cls(tuple(models), tuple(members), target, treated)
+
+    @property
+    def width(self) -> int:
+        """Numbers that a replicate keeps at once."""
+        return len(self.treated)
 
     def make(self, counts: Floats) -> tuple[Floats, Codes]:
         """Balance every replicate to its own target."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort
 from causal_s4.kernels.balance import effective_sample_size, kolmogorov_smirnov, weighted_mean, weighted_variance
 from causal_s4.protocol.vocabulary import Estimand
@@ -38,6 +39,7 @@ class _Term:
     values: Floats
 
 
+@checked_arguments
 def check_balance(cohort: Cohort, weights: Weights | None = None) -> BalanceTable:
     """Compare the arms' covariates before and after weighting.
 

@@ -9,11 +9,13 @@ import numpy as np
 from causal_s4.cohort import Cohort
 from causal_s4.design_matrix import DesignMatrix, build_design_matrix
 from causal_s4.errors import ConvergenceError, OverlapError, Problem, SeparationError
+from causal_s4.kernels.firth import fit_firth
 from causal_s4.kernels.logistic import LogisticFit, fit_logistic
 from causal_s4.results import Floats, Ints
 
 _FURTHEST = 15.0
 """A linear predictor beyond this (a probability of 3 in ten million) is separation, not a propensity score."""
+_FIRTH = ' (method "firth" would still give a propensity score)'
 
 
 def covariate_matrix(
@@ -29,8 +31,10 @@ def covariate_matrix(
     return build_design_matrix(frame, splines=splines, log1p=log1p, interactions=interactions)
 
 
-def fit_propensity(terms: Floats, names: Sequence[str], treatment: Ints) -> tuple[LogisticFit, Floats]:
-    """Fit the probability of treatment by maximum likelihood.
+def fit_propensity(
+    terms: Floats, names: Sequence[str], treatment: Ints, *, penalised: bool = False
+) -> tuple[LogisticFit, Floats]:
+    """Fit the probability of treatment by maximum likelihood, or by Firth's penalised likelihood.
 
     Parameters
     ----------
@@ -39,6 +43,8 @@ def fit_propensity(terms: Floats, names: Sequence[str], treatment: Ints) -> tupl
     names : sequence of str
         One a column, for errors.
     treatment : ndarray of 0/1, shape (n,)
+    penalised : bool
+        Firth's penalty keeps coefficients finite when a level has patients of one arm only.
 
     Returns
     -------
@@ -56,7 +62,7 @@ def fit_propensity(terms: Floats, names: Sequence[str], treatment: Ints) -> tupl
         When the likelihood did not settle for another reason.
     """
     design = np.column_stack([np.ones(len(treatment)), terms])
-    fit = fit_logistic(design, treatment)
+    fit = fit_firth(design, treatment) if penalised else fit_logistic(design, treatment)
     if fit.converged and np.max(np.abs(design @ fit.coefficient)) <= _FURTHEST:
         return fit, design
     culprits = _separating(terms, names, treatment)
@@ -65,7 +71,10 @@ def fit_propensity(terms: Floats, names: Sequence[str], treatment: Ints) -> tupl
         "and the data cannot speak"
     )
     if culprits:
-        raise SeparationError("the propensity model cannot be fitted: treatment is predicted perfectly", culprits)
+        raise SeparationError(
+            f"the propensity model cannot be fitted: treatment is predicted perfectly{'' if penalised else _FIRTH}",
+            culprits,
+        )
     treated = fit.probability[treatment == 1]
     control = fit.probability[treatment == 0]
     if treated.min() > control.max():
@@ -78,7 +87,8 @@ def fit_propensity(terms: Floats, names: Sequence[str], treatment: Ints) -> tupl
     worst = [Problem(where=names[j], found="among the largest coefficients") for j in np.argsort(-spread)[:3]]
     if np.max(np.abs(design @ fit.coefficient)) > _FURTHEST:
         raise SeparationError(
-            f"the propensity model is separated: a combination of covariates predicts treatment for some patients. {advice}",
+            "the propensity model is separated: a combination of covariates predicts treatment for some "
+            f"patients{'' if penalised else _FIRTH}. {advice}",
             worst,
         )
     raise ConvergenceError(f"the propensity model did not settle. {advice}", worst)

@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pandas as pd
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort
 from causal_s4.results import EmptyCell, Finding, Floats, Positivity, Weights
 
@@ -16,6 +17,7 @@ _MOST_CELLS = 20
 _BANDS = 4
 
 
+@checked_arguments
 def check_positivity(cohort: Cohort, weights: Weights) -> Positivity:
     """Describe the overlap of the arms and name the cells that one arm does not reach.
 

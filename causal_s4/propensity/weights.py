@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort
 from causal_s4.errors import InfeasibleBalanceError, NoEventsError, OverlapError, UsageError
 from causal_s4.kernels.balance import c_statistic, effective_sample_size
@@ -69,6 +70,7 @@ def tilted_weights(treatment: Ints, propensity: Floats, population: str) -> tupl
     raise UsageError(f"population must be one of {', '.join(Estimand)}; found {population!r}")
 
 
+@checked_arguments
 def weigh(
     cohort: Cohort,
     *,
@@ -90,9 +92,10 @@ def weigh(
     cohort : Cohort
     population : {"ATE", "ATT", "ATC", "ATO", "ATM"}
         Whom the effect is to speak about; there is no default.
-    method : {"logistic", "entropy-balancing"}
-        How the weights are found. Entropy balancing solves for weights whose means of the model's
-        terms equal the target's (first moments; add splines for more).
+    method : {"logistic", "firth", "entropy-balancing"}
+        How the weights are found: from a propensity score by maximum likelihood or by Firth's penalised
+        likelihood, which stays finite when a level has patients of one arm only. Entropy balancing solves for
+        weights whose means of the model's terms equal the target's (first moments; add splines for more).
     splines : mapping of str to int, optional
         Column to number of knots of a restricted cubic spline at Harrell's quantiles.
     log1p : sequence of str
@@ -143,7 +146,7 @@ def weigh(
     if method == "entropy-balancing":
         weights = _entropy_balancing(treatment, matrix.matrix, matrix.terms, population)
     else:
-        weights = _logistic(treatment, matrix.matrix, matrix.terms, population, trim)
+        weights = _logistic(treatment, matrix.matrix, matrix.terms, population, trim, method)
     if stabilise:
         weights = _stabilise(weights, treatment)
     if truncate is not None:
@@ -170,16 +173,19 @@ def _nothing_to_adjust(treatment: Ints, population: str) -> Weights:
     )
 
 
-def _logistic(treatment: Ints, terms: Floats, names: Sequence[str], population: str, trim: float | None) -> Weights:
+def _logistic(
+    treatment: Ints, terms: Floats, names: Sequence[str], population: str, trim: float | None, method: str
+) -> Weights:
+    penalised = method == "firth"
     n = len(treatment)
     kept = np.ones(n, dtype=bool)
     label, findings = population, []
     if trim is not None:
-        first, _ = fit_propensity(terms, names, treatment)
+        first, _ = fit_propensity(terms, names, treatment, penalised=penalised)
         kept = (first.probability >= trim) & (first.probability <= 1 - trim)
         findings.append(_trimming(kept, treatment, trim, population))
         label = f"{population}, trimmed to propensity {trim:g} to {1 - trim:g}"
-    fit, design = fit_propensity(terms[kept], names, treatment[kept])
+    fit, design = fit_propensity(terms[kept], names, treatment[kept], penalised=penalised)
     weight, derivative = tilted_weights(treatment[kept], fit.probability, population)
     slope = derivative * fit.probability * (1 - fit.probability)
     part = EstimatingPart(
@@ -193,7 +199,7 @@ def _logistic(treatment: Ints, terms: Floats, names: Sequence[str], population: 
     return Weights(
         values=read_only(_spread(weight, kept)),
         population=label,
-        method="logistic",
+        method=method,
         parts=(part,),
         propensity=read_only(propensity),
         normalisation=_SCALE[population],
@@ -390,14 +396,12 @@ def _scores(cohort: Cohort, weights: Weights) -> tuple[float | None, float | Non
 
     The second near 0.5 says that the covariates no longer tell the arms apart.
     """
-    if weights.propensity is None or not weights.parts:
+    if weights.propensity is None or not isinstance(weights.spec, WeightingSpec):
         return None, None
     used = weights.values > 0
     treated = cohort.treatment[used] == 1
     before = c_statistic(weights.propensity[used], treated, np.ones(int(used.sum())))
-    part = weights.parts[0]
-    # the design is what the score is a multiple of: x (A - e)
-    design = part.score[used] / (cohort.treatment[used] - weights.propensity[used])[:, None]
+    design = np.column_stack([np.ones(int(used.sum())), weights.spec.terms[used]])
     refit = fit_logistic(design, cohort.treatment[used], weight=weights.values[used])
     if not refit.converged:
         return before, None

@@ -342,6 +342,20 @@ OneOrMoreTexts = Annotated[
     AfterValidator(_distinct),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
+OneOrMoreScalars = Annotated[
+    tuple[Scalar, ...],
+    BeforeValidator(lambda value: value if isinstance(value, list | tuple) else [value]),
+    AfterValidator(_not_empty),
+    AfterValidator(_distinct),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": ["string", "number", "boolean"]},
+                {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1},
+            ]
+        }
+    ),
+]
 Options = Annotated[dict[str, Any], Kind(lambda value: _options(_table(value)), {"type": "object"})]
 
 listed_once = (BeforeValidator(_listed), AfterValidator(_distinct))

@@ -74,6 +74,13 @@ WEIGHTING_METHODS: Mapping[str, WeightingMethod] = MappingProxyType(
                 citation="Rosenbaum & Rubin 1983, 10.1093/biomet/70.1.41",
             ),
             WeightingMethod(
+                name="firth",
+                label="Propensity score by logistic regression (Firth's penalised likelihood)",
+                populations=tuple(Estimand),
+                propensity_score=True,
+                citation="Firth 1993, 10.1093/biomet/80.1.27; Heinze & Schemper 2002, 10.1002/sim.1047",
+            ),
+            WeightingMethod(
                 name="entropy-balancing",
                 label="Entropy balancing",
                 populations=(Estimand.ATE, Estimand.ATT, Estimand.ATC),
@@ -331,8 +338,14 @@ _TIMING_MODEL = "only clone-censor-weight models when treatment starts"
 _NO_PROPENSITY = "treatment changes with time and no propensity score at time zero is fitted"
 _NOTHING_CHANGES = "its Cox model holds covariates of time zero; those that change may carry effects of treatment"
 _START = "when treatment started, for each patient"
+_ONLY_STRATEGIES = "only clone-censor-weight compares strategies over time"
+_STRATEGY_KEYS = ("time_zero.never", "time_zero.unless", "treatment.non_protocol_start")
 _GRACE_KEYS = ("time_zero.grace_period", "time_zero.timing", "time_zero.natural_until")
-_FIXED_ARM_REFUSES = {**dict.fromkeys(_GRACE_KEYS, _ONLY_CLONES), "initiation": _TIMING_MODEL}
+_FIXED_ARM_REFUSES = {
+    **dict.fromkeys(_GRACE_KEYS, _ONLY_CLONES),
+    **dict.fromkeys(_STRATEGY_KEYS, _ONLY_STRATEGIES),
+    "initiation": _TIMING_MODEL,
+}
 
 DESIGNS: Mapping[Design, DesignRecord] = MappingProxyType(
     {

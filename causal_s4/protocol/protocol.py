@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.errors import Problem, ProtocolError
 from causal_s4.protocol.faults import flaws_of, salvage
 from causal_s4.protocol.fields import FrozenDict, Options, Part, Text, at_least_one, frozen_table, tables, whole
@@ -158,6 +159,7 @@ class Protocol(Part):
         return self._folder / file
 
     @classmethod
+    @checked_arguments
     def read(cls, path: str | PathLike[str]) -> Protocol:
         """Read a study file.
 

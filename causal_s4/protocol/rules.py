@@ -171,7 +171,8 @@ def _adjusted_nodes(draft: Draft) -> Iterator[Flaw]:
 
 def _roles(draft: Draft) -> Iterator[Flaw]:
     """No column can be two things."""
-    roles: list[KeyPath] = [("data", "id"), ("treatment", "column"), ("treatment", "start"), ("inference", "cluster")]
+    roles: list[KeyPath] = [("data", "id"), ("treatment", "column"), ("treatment", "start")]
+    roles += [("treatment", "non_protocol_start"), ("inference", "cluster")]
     roles += [("outcome", position, role) for position in draft.positions("outcome") for role in ("time", "event")]
     taken: dict[str, KeyPath] = {}
     for path in roles:
@@ -254,12 +255,30 @@ def _max_carry(draft: Draft) -> Iterator[Flaw]:
         )
 
 
+def _unless(draft: Draft) -> Iterator[Flaw]:
+    """Refuse a release that the model of starting treatment would know nothing of."""
+    if draft("time_zero", "design") is not Design.CLONE_CENSOR_WEIGHT:
+        return
+    known = draft("time_zero", "time_varying") or ()
+    for name in draft("time_zero", "unless") or ():
+        if name not in known:
+            yield Flaw(
+                path=("time_zero", "unless", name),
+                found=f"{quoted(name)} is not among time_varying, so the model of starting treatment would not know it",
+                expected="columns of the history that time_varying names",
+                todo=did_you_mean(name, known) or f"Add {quoted(name)} to time_varying",
+            )
+
+
 def _published_timing(draft: Draft) -> Iterator[Flaw]:
     """Name what the weights of published code do not use."""
     if draft("time_zero", "timing") != "maringe":
         return
     idle: tuple[KeyPath, ...] = (
         ("time_zero", "time_varying"),
+        ("time_zero", "never"),
+        ("time_zero", "unless"),
+        ("treatment", "non_protocol_start"),
         ("initiation", "interval"),
         ("initiation", "loss_weights"),
     )
@@ -486,6 +505,7 @@ _RULES = (
     _design_refuses,
     _history,
     _max_carry,
+    _unless,
     _published_timing,
     _natural_until,
     _initiation_interval,

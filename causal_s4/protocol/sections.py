@@ -17,6 +17,7 @@ from causal_s4.protocol.fields import (
     Length,
     Lengths,
     Number,
+    OneOrMoreScalars,
     OneOrMoreTexts,
     OnlyTrue,
     Pairs,
@@ -51,6 +52,7 @@ from causal_s4.protocol.words import quoted
 MOST_REPLICATES = 1_000_000
 
 Columns = Annotated[dict[Text, OneOrMoreTexts], *frozen_table]
+Levels = Annotated[dict[Text, OneOrMoreScalars], *frozen_table]
 Knots = Annotated[dict[Text, Annotated[int, whole(3, 7)]], *frozen_table]
 Quantiles = Annotated[
     Any,
@@ -209,6 +211,11 @@ class Treatment(Part):
     start: Text | None = Field(
         default=None, description="The column with the time from time zero to treatment; empty means never treated."
     )
+    non_protocol_start: Text | None = Field(
+        default=None,
+        description="For clone-censor-weight: the column with the time to treatment outside both strategies, such as "
+        "for palliation, when both clones are censored; empty means none.",
+    )
     node: Text = Field(
         default_factory=lambda data: data["column"],
         description="The node of the treatment in the causal graph; the column by default.",
@@ -233,6 +240,15 @@ class TimeZero(Part):
     )
     natural_until: Length | None = Field(
         default=None, description='With timing = "natural": until when practice is left as it is.'
+    )
+    never: OnlyTrue | None = Field(
+        default=None,
+        description="For clone-censor-weight: true compares with no treatment at all, after the grace period neither.",
+    )
+    unless: Levels = Field(
+        default=FrozenDict(),
+        description="For clone-censor-weight: columns of the history and the values that release from treatment, such "
+        'as { response = "progression" }; a released patient stays in the arm.',
     )
     time_varying: Texts = Field(default=(), description="Columns of the history that drive both treatment and outcome.")
     max_carry: Length | None = Field(

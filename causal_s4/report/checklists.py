@@ -79,7 +79,7 @@ def _file(reading: Reading) -> str:
 
 
 def _flow(reading: Reading) -> str:
-    return "; ".join(f"{mid(clean(step.step))}: {reading.people(step.n)}" for step in reading.attrition())
+    return "; ".join(f"{mid(clean(step.step))}: {reading.people(step.n)}" for step in reading.result.cohort.attrition)
 
 
 def _baseline(reading: Reading) -> str:
@@ -411,7 +411,7 @@ STROBE_RECORD: tuple[Item, ...] = (
     Item(
         number="13c",
         asks="Flow diagram",
-        says=lambda reading: "Drawn." if reading.attrition() else "",
+        says=lambda reading: "Drawn." if reading.result.cohort.attrition else "",
         authors="Draw one",
         where=_PATIENTS,
     ),
@@ -591,12 +591,14 @@ def _domain_selection(reading: Reading) -> str:
         Design.TIME_DEPENDENT: "Follow-up starts at time zero, and time before treatment is untreated time",
         Design.CLONE_CENSOR_WEIGHT: "Follow-up starts at time zero in both arms, and clones are censored when they depart",
     }
-    excluded = sum(step.excluded for step in reading.attrition())
-    left = (
-        f"{reading.people(excluded)} {plural(excluded, 'patient')} left in selection"
-        if excluded
-        else "nobody left in selection"
-    )
+    steps = reading.result.cohort.attrition
+    excluded = sum(step.excluded for step in steps)
+    if any(reading.small(step.excluded) for step in steps):
+        left = "some patients left in selection"
+    elif excluded:
+        left = f"{reading.people(excluded)} {plural(excluded, 'patient')} left in selection"
+    else:
+        left = "nobody left in selection"
     return f"{starts[design]}; {left}."
 
 

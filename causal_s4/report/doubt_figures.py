@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CHOICES = ("population", "method", "covariates", "curves", "truncate", "trim")
+CHOICES = ("design", "population", "method", "covariates", "curves", "truncate", "trim", "missing")
+"""Axes of a specification curve, in the order they are shown."""
 _NARROW = 5.0
 
 
@@ -34,21 +35,32 @@ _NARROW = 5.0
 
 
 def contour_drawing(reading: Reading) -> Drawing | None:
-    """Return the contour of what confounders of every pair of strengths would make of the estimate; None without it."""
-    result = next((r for r in reading.result.sensitivity if r.method == "bias factor" and _is_grid(r.table)), None)
+    """Return what confounders of every pair of strengths would make of the estimate; None without it.
+
+    The measured covariates stand on it as marks.
+    """
+    probed = reading.result.sensitivity
+    result = next((r for r in probed if r.method == "bias factor" and _is_grid(r.table)), None)
     if result is None:
         return None
-    strengths = sorted({float(row["rr_eu"]) for row in result.table})
+    marks = [
+        (reading.covariate(str(row["covariate"])), float(row["rr_eu"]), float(row["rr_ud"]))
+        for r in probed
+        if r.method == "bias factor" and r.target.get("benchmark") is not None
+        for row in r.table
+    ]
     measure = clean(str(result.parameters.get("measure") or result.unit))
+    true = reading.numbers.general(_true(result))
+    said = f" Dots are the {len(marks)} measured covariates, each by itself." if marks else ""
+    broken = " on the broken line its interval would reach that;" if _bias(result, "bound") else ""
     return Drawing(
         name="contour",
-        title="What an unmeasured confounder could make of the estimate",
-        description=f"Contours of the {measure} over the strength of a confounder's link with treatment and with outcome, "
-        f"from {reading.numbers.general(strengths[0])} to {reading.numbers.general(strengths[-1])}.",
-        note=f"Lines join confounders that could move the {measure} equally far; on the thick line it would be "
-        f"{reading.numbers.general(float(result.parameters.get('true') or 1.0))}, on the broken one the confidence interval "
-        "would reach that.",
-        draw=lambda width: contour(reading, result, width=width),
+        title="What would have to be true for the effect to vanish",
+        description=f"The strengths of an unmeasured confounder's links with treatment and with the outcome that would "
+        f"bring the {measure} to {true}.{said}",
+        note=f"A confounder on the thick line or beyond it could have made all of the {measure}; without it, it would be "
+        f"{true};{broken} on a thin line, the number on it.{said} The diamond is the E-value.",
+        draw=lambda width: contour(reading, result, marks, width=width),
     )
 
 
@@ -57,38 +69,69 @@ def _is_grid(table: Sequence[Mapping[str, Any]]) -> bool:
     return len(sides) > 2 and len(table) == len(sides) ** 2 and all("estimate" in row for row in table)
 
 
-def contour(reading: Reading, result: SensitivityResult, *, width: float = DOUBLE_COLUMN) -> Figure:
-    """Draw the estimate over the two strengths of an unmeasured confounder.
+def _true(result: SensitivityResult) -> float:
+    return float(result.parameters.get("true") or 1.0)
+
+
+def _bias(result: SensitivityResult, name: str) -> float | None:
+    """Return a bias factor above one that a line can be drawn for."""
+    value = getattr(result, name)
+    return float(value) if value is not None and value > 1 + 1e-9 else None
+
+
+def _strength(bias: float) -> float:
+    """Return where the line of a bias factor meets the diagonal."""
+    return float(bias + np.sqrt(bias * (bias - 1)))
+
+
+def contour(
+    reading: Reading,
+    result: SensitivityResult,
+    marks: Sequence[tuple[str, float, float]] = (),
+    *,
+    width: float = DOUBLE_COLUMN,
+) -> Figure:
+    """Draw the lines of the pairs of strengths that move the estimate equally far.
 
     Parameters
     ----------
     reading : Reading
         The result.
     result : SensitivityResult
-        A "bias factor" analysis whose table is a full grid.
+        A "bias factor" analysis.
+    marks : sequence of (str, float, float)
+        Measured covariates with their risk ratios with treatment and with the outcome.
     width : float
         In inches.
+
+    Notes
+    -----
+    A line of bias factor B is y = B (x - 1) / (x - B). Ding & VanderWeele 2016, 10.1097/EDE.0000000000000457.
     """
-    strengths = sorted({float(row["rr_eu"]) for row in result.table})
-    true = float(result.parameters.get("true") or 1.0)
-    observed = float(result.parameters.get("estimate") or true)
+    needed, interval = _bias(result, "value"), _bias(result, "bound")
+    far = max([3.0, *(1.15 * each for _, x, y in marks for each in (x, y))])
+    far = max(far, 1.8 * _strength(needed)) if needed else far
     figure = new_figure(width, min(width, 5.0) * 0.86 + 0.35)
     axes = figure.add_axes((0.62 / width, 0.16, 1 - 0.8 / width, 0.8))
-    grid = _grid(result.table, strengths, "estimate")
-    levels = [level for level in _round_levels(grid.min(), grid.max()) if abs(level - true) > 1e-9]
-    lines = axes.contour(strengths, strengths, grid, levels=levels, colors=[FAINT], linewidths=0.8)
-    axes.clabel(lines, fmt=lambda value: reading.numbers.number(float(value), 2), fontsize=7, colors=MUTED)
-    if grid.min() < true < grid.max():
-        axes.contour(strengths, strengths, grid, levels=[true], colors=[ORANGE], linewidths=2.0)
-    limit = "upper" if observed < true else "lower"
-    if all(row.get(limit) is not None for row in result.table):
-        nearer = _grid(result.table, strengths, limit)
-        if nearer.min() < true < nearer.max():
-            axes.contour(strengths, strengths, nearer, levels=[true], colors=[ORANGE], linewidths=1.4, linestyles="--")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_xlim(1, far)
+    axes.set_ylim(1, far)
+    observed, true = float(result.parameters.get("risk_ratio") or 1.0), _true(result)
+    for level in _levels(observed, true, far):
+        bias = max(observed / level, level / observed)
+        where = _line(axes, bias, far, color=FAINT, lw=0.8)
+        axes.annotate(
+            reading.numbers.number(level, 2), where, fontsize=7, color=MUTED, ha="center", backgroundcolor="white"
+        )
+    if interval:
+        _line(axes, interval, far, color=ORANGE, lw=1.4, ls="--")
+    if needed:
+        _line(axes, needed, far, color=ORANGE, lw=2.2)
+        axes.plot(_strength(needed), _strength(needed), "D", ms=6, color=ORANGE, zorder=4)
+    _draw_marks(axes, marks, far, width)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(_fixed([s for s in strengths if s in (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)]))
+        axis.set_major_locator(_fixed([tick for tick in (1, 1.25, 1.5, 2, 3, 5, 10, 20, 50) if tick <= far]))
         axis.set_minor_locator(_fixed([]))
         axis.set_major_formatter(lambda value, _: reading.numbers.general(float(value)))
     axes.set_xlabel("Risk ratio, treatment with confounder (log scale)")
@@ -96,15 +139,47 @@ def contour(reading: Reading, result: SensitivityResult, *, width: float = DOUBL
     return figure
 
 
-def _grid(table: Sequence[Mapping[str, Any]], strengths: Sequence[float], key: str) -> Any:
-    at = {(float(row["rr_eu"]), float(row["rr_ud"])): float(row[key]) for row in table}
-    return np.array([[at[x, y] for x in strengths] for y in strengths])
+def _levels(observed: float, true: float, far: float) -> list[float]:
+    """Return round ratios that a confounder within the figure could turn the estimate into, on the way to true and past it."""
+    reach = far * far / (2 * far - 1)
+    toward = 1.0 if observed < true else -1.0
+    round_ones = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0)
+    return [
+        level for level in round_ones if abs(level - true) > 1e-9 and 1.02 < (level / observed) ** toward < 0.9 * reach
+    ]
 
 
-def _round_levels(low: float, high: float) -> list[float]:
-    from matplotlib.ticker import MaxNLocator
+def _line(axes: Axes, bias: float, far: float, **style: Any) -> tuple[float, float]:
+    """Draw the line of a bias factor and return where it meets the diagonal."""
+    middle = _strength(bias)
+    right = np.geomspace(middle, max(far, middle * 1.01), 60)
+    below = bias * (right - 1) / (right - bias)
+    axes.plot([*below[::-1], *right], [*right[::-1], *below], solid_capstyle="butt", **style)
+    return middle, middle
 
-    return [float(level) for level in MaxNLocator(8).tick_values(low, high) if low < level < low + 0.92 * (high - low)]
+
+def _draw_marks(axes: Axes, marks: Sequence[tuple[str, float, float]], far: float, width: float) -> None:
+    """Draw measured covariates with labels that do not lie on each other."""
+    most = 16 if width < _NARROW else 28
+    taken: list[tuple[float, float]] = []
+    for name, x, y in sorted(marks, key=lambda mark: -mark[2]):
+        axes.plot(x, y, "o", ms=4.5, color=BLUE, zorder=5)
+        # places are shares of the axes, on which a line of text is some 4 % high
+        across, up = (float(np.log(each) / np.log(far)) for each in (x, y))
+        while any(abs(across - other) < 0.3 and abs(up - height) < 0.042 for other, height in taken):
+            up -= 0.01
+        taken.append((across, up))
+        left = across > 0.7
+        axes.annotate(
+            clean(name, most),
+            (across + (-0.012 if left else 0.012), up),
+            xycoords="axes fraction",
+            fontsize=7.5,
+            color=BLUE,
+            ha="right" if left else "left",
+            va="center",
+            zorder=6,
+        )
 
 
 def _fixed(ticks: Sequence[float]) -> Any:
@@ -189,7 +264,7 @@ def specifications(reading: Reading, result: SensitivityResult, *, width: float 
 
 def _choices(reading: Reading, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Return the choices that differ between specifications, with their levels in the order met."""
-    found = {key: list(dict.fromkeys(_level(row, key) for row in rows)) for key in _CHOICES if key in rows[0]}
+    found = {key: list(dict.fromkeys(_level(row, key) for row in rows)) for key in CHOICES if key in rows[0]}
     return {key: levels for key, levels in found.items() if len(levels) > 1}
 
 
@@ -285,7 +360,8 @@ def _draw_fates(axes: Axes, rows: Sequence[CloneFlowRow], n: int, colour: str) -
     times = [row.time for row in rows]
     base = np.zeros(len(rows))
     for name, _, alpha in _FATES:
-        share = 100 * np.array([getattr(row, name) for row in rows], dtype=float) / max(n, 1)
+        # A number too small to show is drawn as none.
+        share = 100 * np.array([max(getattr(row, name), 0) for row in rows], dtype=float) / max(n, 1)
         axes.fill_between(times, base, base + share, step="post", color=colour, alpha=alpha, lw=0)
         base = base + share
     if times:

@@ -124,7 +124,8 @@ def _marks(reading: Reading, outcome: str) -> list[dict[str, Any]]:
     marks = []
     for row in sorted(rows, key=lambda each: -abs(each.smd_before)):
         ratio = next((ratios[name] for name in _term_names(row) if name in ratios), None)
-        if row.kind != "continuous" and ratio is not None and 0.2 <= ratio <= 5:
+        hidden = reading.small(row.count_treated) or reading.small(row.count_control)
+        if row.kind != "continuous" and not hidden and ratio is not None and 0.2 <= ratio <= 5:
             marks.append(
                 {
                     "label": clean(reading.term(row), 32),

@@ -24,7 +24,7 @@ from causal_s4.errors import UsageError
 from causal_s4.protocol.vocabulary import Arm, Measure, TimeUnit
 from causal_s4.report.numbers import convert
 from causal_s4.report.reading import LadderRow, Reading, clean, join, mid, slug, state
-from causal_s4.results import BalanceRow, Floats, SurvivalCurve, WeightSummary
+from causal_s4.results import NOT_SHOWN, BalanceRow, Floats, SurvivalCurve, WeightSummary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -329,7 +329,11 @@ def _at_risk(
     """Write the at-risk table under a panel: patients, and in brackets the effective number if it differs."""
     width, height = figure.get_size_inches()
     box = axes.get_position()
-    weighted = any(not np.allclose(curve.ess_at_risk, curve.at_risk) for curve in by_arm.values())
+    weighted = any(
+        not np.allclose(curve.ess_at_risk[shown], curve.at_risk[shown])
+        for curve in by_arm.values()
+        for shown in (curve.at_risk != NOT_SHOWN,)
+    )
     left, y = box.x0 - 0.12 / width, box.y0 * height - 0.5
     heading = "Patients at risk" + (" (effective number)" if weighted else "")
     figure.text(left, y / height, heading, fontsize=7, color=MUTED, va="center")
@@ -459,7 +463,7 @@ def overlap(reading: Reading, *, width: float = DOUBLE_COLUMN) -> Figure:
         (Arm.TREATED, 1, histogram.treated, histogram.treated_weighted),
         (Arm.CONTROL, -1, histogram.control, histogram.control_weighted),
     ):
-        counts = np.array([0.0 if reading.small(count) else count for count in observed])
+        counts = np.array(observed, dtype=float)
         name = reading.arm(arm, 24 if _narrow(width) else 30)
         axes.stairs(
             sign * _percent(np.array(weighted)),

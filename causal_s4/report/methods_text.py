@@ -130,38 +130,73 @@ def _time_zero(reading: Reading) -> Said:
     if zero.design == Design.BASELINE:
         yield _say("Follow-up began at time zero, when the treatment of each patient was taken as decided.")
     elif zero.design == Design.LANDMARK:
-        at = join(map(str, zero.landmark))
+        at, *others = map(str, zero.landmark)
         yield _say(
             f"Follow-up began at a landmark {at} after time zero of the file: arms were formed by whether "
             f"{treated} had started by then, and patients who had the event or were lost earlier did not take part.",
             *cites,
         )
+        if others:
+            said = "a landmark" if len(others) == 1 else "landmarks"
+            yield _say(f"The analysis was repeated from {said} at {join(others)}.")
     elif zero.design == Design.TIME_DEPENDENT:
         yield _say(
             f"Follow-up began at time zero, and each patient counted as untreated until {treated} started.", *cites
         )
     else:
-        grace = join(map(str, zero.grace_period))
+        grace, *others = map(str, zero.grace_period)
         yield _say(
             f"Follow-up began at time zero for both strategies. {capital(treated)} could start within a grace period "
             f"of {grace}; each patient was cloned into both arms, and a clone was censored when the patient "
             "departed from its strategy.",
             *cites,
         )
+        if others:
+            said = "a grace period" if len(others) == 1 else "grace periods"
+            yield _say(f"The analysis was repeated with {said} of {join(others)}.")
 
 
 def _strategies(reading: Reading) -> Said:
     treated, control = reading.arm_words(Arm.TREATED), reading.arm_words(Arm.CONTROL)
     zero = reading.result.protocol.time_zero
     if zero.design == Design.CLONE_CENSOR_WEIGHT:
-        grace = join(map(str, zero.grace_period))
-        yield _say(f"Starting {treated} within {grace} of time zero was compared with {control}.")
+        later = "then or later" if zero.never else "until then, and usual practice afterwards"
+        yield _say(f"Starting {treated} within {zero.grace_period[0]} of time zero was compared with {control} {later}.")
+        yield from _rules_of_treatment(reading)
     elif zero.design == Design.LANDMARK:
         yield _say(f"Having started {treated} by the landmark was compared with {control} until then.")
     elif zero.design == Design.TIME_DEPENDENT:
         yield _say(f"At each moment, patients with {treated} were compared with those still without.")
     else:
         yield _say(f"{capital(treated)} was compared with {control}, as recorded for each patient.")
+
+
+def _rules_of_treatment(reading: Reading) -> Said:
+    """Say when treatment starts within the grace period, and what ends the demand for it."""
+    protocol = reading.result.protocol
+    zero = protocol.time_zero
+    if zero.timing == "natural":
+        yield _say(f"Practice was left as it is until {zero.natural_until}; from then on treatment started evenly.")
+    elif zero.timing in _TIMING_WORDS:
+        yield _say(_TIMING_WORDS[zero.timing], "wanis2024")
+    for column, values in zero.unless.items():
+        listed = " or ".join(clean(str(value)) for value in values)
+        yield _say(
+            f"A patient whose {mid(reading.covariate(column))} became {listed} before treatment was released from it, and "
+            "stayed in its arm whatever was done afterwards."
+        )
+    if protocol.treatment.non_protocol_start:
+        yield _say(
+            "Treatment outside both strategies within the grace period censored both clones of a patient, and those who "
+            "stayed were weighted for it."
+        )
+
+
+_TIMING_WORDS = {
+    "density": "Within the grace period treatment started as it did in those treated within it, a distribution held fixed.",
+    "uniform": "Within the grace period treatment started evenly.",
+    "maringe": "Those treated and alive at the end of the grace period stood in for all who were alive then.",
+}
 
 
 def _outcome_definitions(reading: Reading) -> Said:
@@ -331,6 +366,10 @@ def _initiation(reading: Reading) -> Said:
         "hernan2018",
     )
     yield from _terms(reading)
+    if zero.never:
+        yield _say("A second such model, of treatment after the grace period, kept the arm without treatment weighted.")
+    if spec.loss_weights:
+        yield _say("Loss to follow-up was weighted for in the same way.")
     if spec.truncate:
         low, high = (f"{reading.numbers.general(100 * share)}%" for share in spec.truncate)
         yield _say(f"Weights beyond the {low} and {high} quantiles were set to those quantiles.", "cole2008")
@@ -490,7 +529,7 @@ def _software(reading: Reading) -> Said:
     packages = join(f"{clean(name)} {clean(version)}" for name, version in made.packages.items())
     cites = [name for name in made.packages if name in REFERENCES]
     yield _say(
-        f"Analyses used causal_s4 {clean(made.causal_s4)} in Python {clean(made.python)}"
+        f"Analyses used causal_s4 {clean(made.causal_s4)}{f' in Python {clean(made.python)}' if made.python else ''}"
         f"{f', with {packages}' if packages else ''}.",
         *cites,
     )
@@ -524,7 +563,7 @@ _METHODS: tuple[tuple[str, Callable[[Reading], Said]], ...] = (
 
 
 def _patients(reading: Reading) -> Said:
-    cohort, steps = reading.result.cohort, reading.attrition()
+    cohort, steps = reading.result.cohort, reading.result.cohort.attrition
     arms = (
         f"{reading.people(cohort.treated)} with {reading.arm_words(Arm.TREATED)} and "
         f"{reading.people(cohort.control)} with {reading.arm_words(Arm.CONTROL)}"

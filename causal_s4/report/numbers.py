@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 from causal_s4.errors import UsageError
 from causal_s4.protocol.vocabulary import Duration, TimeUnit
@@ -24,6 +24,10 @@ MINUS = "\N{MINUS SIGN}"
 NOT_REACHED = "not reached"
 NOT_ESTIMABLE = "not estimable"
 
+# What the largest float needs before its decimal mark, and as much behind it as anyone asks for.
+_MOST_DIGITS = 350
+# From here on digits say nothing but that an estimate has run away.
+_HUGE = 1e9
 # A percentage of fewer patients than this would pretend to a precision it has not got.
 _PERCENT_DECIMAL_FROM = 200
 
@@ -76,6 +80,11 @@ class NumberStyle:
         """
         if value is None or not math.isfinite(value):
             return NOT_ESTIMABLE
+        if abs(value) >= _HUGE:
+            mantissa, _, exponent = f"{abs(value):.1e}".partition("e+")
+            return (
+                f"{self.minus if value < 0 else '+' if signed else ''}{mantissa.replace('.', self.decimal)}e{exponent}"
+            )
         rounded = round_half_up(value, digits)
         sign = self.minus if rounded < 0 else "+" if signed and rounded > 0 else ""
         whole, _, fraction = f"{abs(rounded):.{digits}f}".partition(".")
@@ -293,7 +302,8 @@ def round_half_up(value: float, digits: int = 0) -> Decimal:
     >>> round_half_up(0.615, 2), round_half_up(2.5)
     (Decimal('0.62'), Decimal('3'))
     """
-    return Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
+    exact = Context(prec=_MOST_DIGITS)
+    return Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP, context=exact)
 
 
 # --- time ---------------------------------------------------------------------------------------

@@ -19,13 +19,13 @@ from typing import Any
 from markupsafe import Markup
 
 from causal_s4.protocol.vocabulary import Arm, Measure
-from causal_s4.report import checklists, explore, prose, tables
+from causal_s4.report import checklists, doubt, explore, prose, tables
 from causal_s4.report.figures import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, file_suffix
 from causal_s4.report.methods_text import Draft, draft
 from causal_s4.report.numbers import NumberStyle, round_half_up
 from causal_s4.report.plots import every_drawing
-from causal_s4.report.reading import ASSOCIATION, Reading, Side, capital, clean, join, mid, pretty, printable, state
-from causal_s4.results import EffectEstimate, SensitivityResult, StudyResult
+from causal_s4.report.reading import ASSOCIATION, Reading, Side, capital, clean, join, mid, printable, state
+from causal_s4.results import EffectEstimate, StudyResult
 
 TEMPLATES = Path(__file__).parent / "templates"
 _UNSAFE = re.compile(
@@ -212,8 +212,7 @@ class _Context:
             "balance": self._balance(),
             "outcomes": self._outcomes(first),
             "effect_tables": self._present(tables.hazards_table(reading), tables.benchmark_table(reading)),
-            "doubt": [item for name in ("specifications", "contour") for item in self._figure(name)],
-            "sensitivity": [self._sensitivity(each, index) for index, each in enumerate(result.sensitivity, 1)],
+            "doubt": self._doubt(),
             "findings": prose.findings(reading),
             "regressions": self._present(*(tables.regression_table(reading, each) for each in result.regressions)),
             "draft": _draft(draft(reading)),
@@ -328,7 +327,7 @@ class _Context:
                 "n": reading.people(step.n),
                 "excluded": reading.people(step.excluded) if step.excluded else "",
             }
-            for step in reading.attrition()
+            for step in reading.result.cohort.attrition
         ]
         outcome = reading.outcomes[0]
         arms = [
@@ -394,18 +393,23 @@ class _Context:
             )
         return shown
 
-    def _sensitivity(self, result: SensitivityResult, number: int) -> dict[str, Any]:
-        table = tables.sensitivity_table(self.reading, result, number)
+    def _doubt(self) -> dict[str, Any]:
+        """Return the section on doubt: one figure, one paragraph, all answers at a glance, then each by its question."""
+        contour, specifications = self._figure("contour"), self._figure("specifications")
+        several = doubt.by_question(self.reading)
+        glance = self._present(doubt.at_a_glance(several))
         return {
-            "heading": pretty(result.method),
-            "target": tables.target_words(self.reading, result).removeprefix(": ") or "study",
-            "sentence": prose.sensitivity_sentence(self.reading, result),
-            "parameters": "; ".join(
-                f"{pretty(key)}: {tables.scalar(self.reading, value)}" for key, value in result.parameters.items()
-            ),
-            "table": self._table(table) if table else None,
-            "assumptions": prose.bullets(result.assumptions),
-            "findings": result.findings,
+            "contour": contour,
+            "paragraph": doubt.opening(self.reading),
+            "glance": glance,
+            "specifications": specifications,
+            "questions": [
+                (
+                    question,
+                    [{"shown": each, "table": self._table(each.table) if each.table else None} for each in analyses],
+                )
+                for question, analyses in several
+            ],
         }
 
     # --- what can be moved -----------------------------------------------------------------------

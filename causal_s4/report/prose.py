@@ -116,7 +116,7 @@ def trial_table(reading: Reading) -> Table:
 
 def _eligibility(reading: Reading) -> tuple[str, str]:
     conditions = [capital(each.describe(clean(column))) for column, each in reading.result.protocol.eligibility.items()]
-    steps = reading.attrition()
+    steps = reading.result.cohort.attrition
     first, last = (steps[0].n, steps[-1].n) if steps else (reading.result.cohort.n,) * 2
     return (
         "; ".join(conditions) or "Every patient of the file",
@@ -132,8 +132,11 @@ def _strategies(reading: Reading) -> tuple[str, str]:
     )
     zero = reading.result.protocol.time_zero
     if zero.design == Design.CLONE_CENSOR_WEIGHT:
+        later = "then or later" if zero.never else "until then"
+        released = [f"{mid(reading.covariate(column))} is {join(map(str, zero.unless[column]))}" for column in zero.unless]
+        unless = f" unless {' or '.join(released)} first" if released else ""
         return (
-            f"{treated} within {join(map(str, zero.grace_period))} of time zero, against {control}",
+            f"{treated} within {zero.grace_period[0]} of time zero{unless}, against {control} {later}",
             f"Each patient stands in both arms until they depart from it ({counts} started as labelled)",
         )
     return f"{treated}, against {control}", f"The treatment recorded for each patient ({counts})"
@@ -151,11 +154,11 @@ def _assignment(reading: Reading) -> str:
 def _time_zero(reading: Reading) -> str:
     zero = reading.result.protocol.time_zero
     if zero.design == Design.LANDMARK:
-        return f"The landmark at {join(map(str, zero.landmark))}; arms by the treatment received before it"
+        return f"The landmark at {zero.landmark[0]}; arms by the treatment received before it"
     if zero.design == Design.TIME_DEPENDENT:
         return "Time zero of the file; a patient counts as untreated until treatment starts"
     if zero.design == Design.CLONE_CENSOR_WEIGHT:
-        return f"Time zero of the file for both strategies, with a grace period of {join(map(str, zero.grace_period))}"
+        return f"Time zero of the file for both strategies, with a grace period of {zero.grace_period[0]}"
     return "Time zero of the file, when the treatment is already known"
 
 

@@ -23,8 +23,9 @@ from causal_s4.report.numbers import (
     spell_duration,
     style,
 )
+from causal_s4.report.suppression import suppressed
 from causal_s4.results import (
-    AttritionStep,
+    NOT_SHOWN,
     BalanceRow,
     Benchmark,
     EffectEstimate,
@@ -223,9 +224,10 @@ class Reading:
     numbers: NumberStyle = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        """Take the protocol's style when none was given."""
+        """Take the protocol's style when none was given, and hide the numbers of patients that it says are too small."""
         if self.numbers is None:
             object.__setattr__(self, "numbers", style(self.result.protocol.report.style))
+        object.__setattr__(self, "result", suppressed(self.result))
 
     # --- what stands at the front ----------------------------------------------------------------
 
@@ -544,7 +546,7 @@ class Reading:
 
     def small(self, count: float | None) -> bool:
         """Tell whether a count must not be shown."""
-        return count is not None and 0 < count < self.suppress_below
+        return count is not None and (count == NOT_SHOWN or 0 < count < self.suppress_below)
 
     def people(self, count: int | None) -> str:
         """Write a number of patients, or that it is too small to show.
@@ -562,32 +564,11 @@ class Reading:
         enough = curve.risk_times[curve.at_risk >= self.suppress_below]
         return float(enough[-1]) if enough.size else 0.0
 
-    def attrition(self) -> list[AttritionStep]:
-        """Return the flow, with steps joined until no suppressed number can be told by subtraction."""
-        steps: list[AttritionStep] = []
-        for step in self.result.cohort.attrition:
-            if steps and self.small(steps[-1].excluded):
-                steps[-1] = _merge(steps[-1], step)
-            else:
-                steps.append(step)
-        while len(steps) > 2 and self.small(steps[-1].excluded):
-            steps[-2:] = [_merge(steps[-2], steps[-1])]
-        return steps
-
-    def event_counts(self, outcome: str) -> dict[str, int | None]:
-        """Return events per arm and in total; a suppressed arm takes the other with it, or subtraction would tell."""
-        counts: dict[str, int | None] = dict(self.result.cohort.events[outcome])
-        if any(self.small(counts.get(arm)) for arm in Arm):
-            counts.update({str(arm): None for arm in Arm})
-        if self.small(counts.get("total")):
-            counts["total"] = None
-        return counts
+    def shown(self, count: int | None) -> int | None:
+        """Return a number of patients, or None when it is too small to show."""
+        return None if self.small(count) else count
 
     def events(self, outcome: str, arm: str = "total") -> str:
         """Write the number of events, or that it is not shown."""
-        count = self.event_counts(outcome).get(arm)
+        count = self.shown(self.result.cohort.events[outcome].get(arm))
         return "not shown" if count is None else self.numbers.count(count)
-
-
-def _merge(first: AttritionStep, second: AttritionStep) -> AttritionStep:
-    return AttritionStep(step=f"{first.step}; {second.step}", n=second.n, excluded=first.excluded + second.excluded)

@@ -27,6 +27,8 @@ REFERENCES: Mapping[str, str] = MappingProxyType(
         "in the presence of immortal-time bias. Int J Epidemiol 2020;49:1719-1729. doi:10.1093/ije/dyaa057",
         "hernan2018": "Hernán MA. How to estimate the effect of treatment duration on survival outcomes using "
         "observational data. BMJ 2018;360:k182. doi:10.1136/bmj.k182",
+        "wanis2024": "Wanis KN, Sarvet AL, Wen L, et al. Grace periods in comparative effectiveness studies of sustained "
+        "treatments. J R Stat Soc A 2024;187:796-810. doi:10.1093/jrsssa/qnae002",
         # --- adjustment
         "dagitty": "Textor J, Hardt J, Knüppel S. DAGitty: a graphical tool for analyzing causal diagrams. "
         "Epidemiology 2011;22:745. doi:10.1097/EDE.0b013e318225c2be",

@@ -109,10 +109,10 @@ def events_table(reading: Reading) -> Table:
     for outcome in reading.outcomes:
         cells = [
             f"{reading.events(outcome, arm)} ({reading.numbers.proportion(count / n, n)})"
-            if count is not None and n
-            else "not shown"
+            if count is not None and n and not reading.small(n)
+            else reading.events(outcome, arm)
             for arm, n in ((Arm.TREATED, cohort.treated), (Arm.CONTROL, cohort.control))
-            for count in (reading.event_counts(outcome).get(arm),)
+            for count in (reading.shown(cohort.events[outcome].get(arm)),)
         ]
         follow_up = reading.about(cohort.follow_up[outcome]) if outcome in cohort.follow_up else "not computed"
         rows.append(Row(cells=(clean(outcome), *cells, reading.events(outcome), follow_up)))
@@ -138,12 +138,11 @@ def baseline_table(reading: Reading) -> Table | None:
         return None
     rows: list[Row] = []
     open_column = None
-    hidden = _hidden_cells(reading, balance.rows)
     for row in balance.rows:
         if row.kind == "level" and row.column != open_column:
             rows.append(Row(cells=(f"{reading.covariate(row.column)}, No. (%)",), kind="section"))
         open_column = row.column if row.kind == "level" else None
-        rows.append(_baseline_row(reading, row, hidden))
+        rows.append(_baseline_row(reading, row))
     return Table(
         name="table1",
         caption=f"Characteristics before and after weighting to the {reading.population(balance.population)}",
@@ -168,7 +167,7 @@ def _baseline_columns(reading: Reading, balance: BalanceTable) -> tuple[Column, 
     )
 
 
-def _baseline_row(reading: Reading, row: BalanceRow, hidden: set[tuple[str, str]]) -> Row:
+def _baseline_row(reading: Reading, row: BalanceRow) -> Row:
     write, cohort = reading.numbers, reading.result.cohort
     if row.kind == "continuous":
         before = [
@@ -189,11 +188,11 @@ def _baseline_row(reading: Reading, row: BalanceRow, hidden: set[tuple[str, str]
     else:
         before = [
             f"<{reading.suppress_below} or hidden"
-            if (row.term, arm) in hidden
+            if reading.small(count)
             else f"{reading.people(count)} ({write.proportion(mean, n, sign=False)})"
-            for arm, count, mean, n in (
-                (Arm.TREATED, row.count_treated, row.mean_treated_before, cohort.treated),
-                (Arm.CONTROL, row.count_control, row.mean_control_before, cohort.control),
+            for count, mean, n in (
+                (row.count_treated, row.mean_treated_before, cohort.treated),
+                (row.count_control, row.mean_control_before, cohort.control),
             )
         ]
         after = [f"{write.proportion(mean)}" for mean in (row.mean_treated_after, row.mean_control_after)]
@@ -201,30 +200,6 @@ def _baseline_row(reading: Reading, row: BalanceRow, hidden: set[tuple[str, str]
         label = level if row.kind == "level" else f"{reading.term(row)}, No. (%)"
         kind = "level" if row.kind == "level" else "body"
     return Row(cells=(label, *before, write.smd(row.smd_before), *after, write.smd(row.smd_after)), kind=kind)
-
-
-def _hidden_cells(reading: Reading, rows: Sequence[BalanceRow]) -> set[tuple[str, str]]:
-    """Return the (term, arm) whose count must not be shown, because it is small or would give a small one away."""
-    hidden: set[tuple[str, str]] = set()
-    if not reading.suppress_below:
-        return hidden
-    cohort = reading.result.cohort
-    columns: dict[str, list[BalanceRow]] = {}
-    for row in rows:
-        if row.kind != "continuous":
-            columns.setdefault(row.column, []).append(row)
-    for levels in columns.values():
-        for arm, n in ((Arm.TREATED, cohort.treated), (Arm.CONTROL, cohort.control)):
-            counts = {row.term: (row.count_treated if arm == Arm.TREATED else row.count_control) or 0 for row in levels}
-            small = [term for term, count in counts.items() if reading.small(count)]
-            rest = n - sum(counts.values())
-            if len(levels) == 1 and reading.small(rest):
-                small = list(counts)
-            elif len(levels) > 1 and len(small) == 1:
-                others = [term for term in counts if term not in small and counts[term]]
-                small += sorted(others, key=counts.__getitem__)[:1]
-            hidden |= {(term, str(arm)) for term in small}
-    return hidden
 
 
 def _baseline_notes(reading: Reading, balance: BalanceTable) -> tuple[str, ...]:
@@ -249,7 +224,7 @@ def flow_table(reading: Reading) -> Table:
         columns=_columns("Step", "Excluded", "Remaining"),
         rows=tuple(
             Row(cells=(capital(clean(s.step)), reading.people(s.excluded), reading.people(s.n)))
-            for s in reading.attrition()
+            for s in reading.result.cohort.attrition
         ),
     )
 
@@ -642,48 +617,120 @@ def benchmark_table(reading: Reading) -> Table | None:
 
 def provenance_table(made: Provenance) -> Table:
     """Return versions and checksums."""
-    rows = [("causal_s4", made.causal_s4), ("Python", made.python), *made.packages.items()]
-    rows += [("Data, SHA-256", made.data_sha256), ("Protocol, SHA-256", made.protocol_sha256)]
     return Table(
         name="provenance",
         caption="Software versions and checksums",
         columns=_columns("What", "Version or checksum", words=2),
-        rows=tuple(Row(cells=(clean(name), clean(value))) for name, value in rows),
+        rows=tuple(Row(cells=(clean(name), clean(value))) for name, value in _made_by(made)),
     )
+
+
+def _made_by(made: Provenance) -> list[tuple[str, str]]:
+    python = [("Python", made.python)] if made.python else []
+    versions = [("causal_s4", made.causal_s4), *python, *made.packages.items()]
+    return [*versions, ("Data, SHA-256", made.data_sha256), ("Protocol, SHA-256", made.protocol_sha256)]
 
 
 # --- doubt --------------------------------------------------------------------------------------
 
 
-_ANSWERS = ("value", "lower", "upper", "bound")
+_ANSWERS = (
+    "value",
+    "bound",
+    "estimate",
+    "ratio",
+    "e_value",
+    "e_value_of_the_limit",
+    "moved_by",
+    "bias_factor",
+    "rr_eu",
+    "rr_ud",
+    "least",
+    "largest",
+    "estimate_without",
+    "naive",
+    "calibrated",
+    "observed",
+    "published",
+    "median",
+)
+_WORDS = {
+    "rr_eu": "Risk ratio with treatment",
+    "rr_ud": "Risk ratio with the outcome",
+    "e_value": "E-value",
+    "e_value_of_the_limit": "E-value of the limit nearer no effect",
+    "bias_factor": "Bias factor",
+    "estimate": "Estimate at worst",
+    "estimate_reaches_true": "Estimate explained away",
+    "interval_reaches_true": "Interval explained away",
+    "value_crosses_one": "Estimate on the other side of 1",
+    "interval_covers_one": "Interval includes 1",
+    "confounder_hazard_ratio": "Hazard ratio of the confounder",
+    "prevalence_treated": "Prevalence among the treated",
+    "prevalence_control": "Prevalence among controls",
+    "interval_limit": "For the interval limit",
+    "lambda": "Odds of treatment off by (Λ)",
+    "gamma": "Odds within a pair off by (Γ)",
+    "p_lower": "P value at best",
+    "p_upper": "P value at worst",
+    "moved_by": "Moves the estimate by a factor of",
+    "rmst_difference": "Restricted mean difference",
+    "ess_treated": "Effective sample size, treated",
+    "ess_control": "Effective sample size, control",
+    "cut": "Weights cut",
+    "trim": "Trimmed at",
+    "excludes_one": "Interval excludes 1",
+    "covers_one": "Interval includes 1",
+    "log_odds_of_treatment": "Log odds ratio of treatment",
+    "log_hazard_ratio": "Log hazard ratio of the outcome",
+    "share_across_one": "Share on the other side of 1",
+    "true": "Value assumed true",
+    "hr_correction": "Put on the risk-ratio scale",
+    "share_covering_one": "Share of intervals that include 1",
+    "weights_for_loss": "Weights for loss to follow-up",
+    "curves": "Splines and interactions",
+}
+"""What the columns and settings of sensitivity analyses are called, where their keys do not say it."""
+
+
+def sensitivity_label(key: str) -> str:
+    """Return a key of a sensitivity analysis as words."""
+    return _WORDS.get(key, pretty(key))
 
 
 def sensitivity_table(reading: Reading, result: SensitivityResult, number: int) -> Table | None:
-    """Return the grid of a sensitivity analysis; None when its answer is a single number."""
+    """Return the grid of a sensitivity analysis; None when its answer is a single number.
+
+    An estimate and its limits share a cell.
+    """
     if not result.table:
         return None
     keys = list(dict.fromkeys(key for row in result.table for key in row))
-    joined = {"value", "lower", "upper"} <= set(keys)
-    shown = [key for key in keys if not (joined and key in ("lower", "upper"))]
+    limits = {key: pair for key in keys if (pair := _limits_of(key, keys)) is not None}
+    shown = [key for key in keys if not any(key in pair for pair in limits.values())]
 
-    def answer(row: Mapping[str, Any], key: str) -> str:
-        value = row.get(key)
-        return reading.numbers.number(value, 2) if isinstance(value, float) else scalar(reading, value)
+    def answer(value: Any, key: str) -> str:
+        if isinstance(value, float) and (key in limits or key in _ANSWERS):
+            return reading.numbers.number(value, 2)
+        if key.startswith("p_") and isinstance(value, float):
+            return reading.numbers.p_value(value, symbol=False)
+        return scalar(reading, value)
 
     def cell(row: Mapping[str, Any], key: str) -> str:
-        if joined and key == "value" and row.get("lower") is not None and row.get("upper") is not None:
-            return f"{answer(row, key)} ({reading.numbers.interval(answer(row, 'lower'), answer(row, 'upper'))})"
-        if key.startswith("p_") and isinstance(row.get(key), float):
-            return reading.numbers.p_value(row[key], symbol=False)
-        return answer(row, key) if key in _ANSWERS else scalar(reading, row.get(key))
+        ends = [row.get(name) for name in limits.get(key, ())]
+        written = answer(row.get(key), key)
+        if not ends or any(end is None for end in ends):
+            return written
+        return f"{written} ({reading.numbers.interval(*(answer(end, key) for end in ends))})"
 
     words = {key for key in keys if any(isinstance(row.get(key), str) for row in result.table)}
+    level = reading.numbers.level(reading.result.protocol.inference.level)
     return Table(
         name=f"sensitivity-{number}",
         caption=pretty(result.method) + target_words(reading, result),
         columns=tuple(
             Column(
-                label=_value_label(reading, result) if key == "value" else pretty(key),
+                label=_value_label(result, key) + (f" ({level})" if key in limits else ""),
                 numeric=index > 0 and key not in words,
             )
             for index, key in enumerate(shown)
@@ -692,10 +739,14 @@ def sensitivity_table(reading: Reading, result: SensitivityResult, number: int) 
     )
 
 
-def _value_label(reading: Reading, result: SensitivityResult) -> str:
-    name = str(result.target.get("measure") or "value")
-    interval = any(row.get("lower") is not None for row in result.table)
-    return pretty(name) + (f" ({reading.numbers.level(reading.result.protocol.inference.level)})" if interval else "")
+def _limits_of(key: str, keys: Sequence[str]) -> tuple[str, str] | None:
+    """Return the columns of the limits of an estimate's column, where a table has them."""
+    pair = ("lower", "upper") if key in ("value", "estimate", "ratio", "median") else (f"{key}_lower", f"{key}_upper")
+    return pair if set(pair) <= set(keys) else None
+
+
+def _value_label(result: SensitivityResult, key: str) -> str:
+    return pretty(str(result.target.get("measure") or "value")) if key == "value" else sensitivity_label(key)
 
 
 def target_words(reading: Reading, result: SensitivityResult) -> str:
@@ -747,33 +798,40 @@ def records(reading: Reading) -> dict[str, Iterable[Mapping[str, Any]]]:
     result = reading.result
     return {
         "flow": (
-            {"step": s.step, "excluded": _shown(reading, s.excluded), "n": _shown(reading, s.n)}
-            for s in reading.attrition()
+            {"step": s.step, "excluded": reading.shown(s.excluded), "n": reading.shown(s.n)}
+            for s in result.cohort.attrition
         ),
         "events": _event_records(reading),
         "table1": _baseline_records(reading),
         "balance": (record for b in _all_balance(reading) for record in _balance_records(b)),
         "weights": (
-            _flat(summary, skip=("quantiles", "histogram", "covariates", "terms", "coefficients"))
+            {
+                **_flat(summary, skip=("quantiles", "histogram", "covariates", "terms", "coefficients")),
+                "truncated": reading.shown(summary.truncated),
+                "trimmed": reading.shown(summary.trimmed),
+            }
             for summary in reading.weights
         ),
         "effects": (
-            {**each.to_record(), "n": _shown(reading, each.n), "events": _shown(reading, each.events)}
+            {**each.to_record(), "n": reading.shown(each.n), "events": reading.shown(each.events)}
             for each in result.effects
         ),
-        "curves": (record for curve in result.curves for record in _curve_records(reading, curve)),
+        "curves": (record for curve in result.curves for record in _curve_records(curve)),
         "at_risk": (record for curve in result.curves for record in _risk_records(reading, curve)),
         "tests": (_flat(test) for test in result.tests),
         "hazards": (record for check in result.hazards for record in _hazard_records(check)),
         "regression": ({"outcome": table.outcome, **_flat(row)} for table in result.regressions for row in table.rows),
         "independencies": ({**_flat(test), "given": ", ".join(test.given)} for test in result.adjustment.tests),
         "positivity": (
-            {key: _shown(reading, value) if isinstance(value, int) else value for key, value in _flat(cell).items()}
+            {key: reading.shown(value) if isinstance(value, int) else value for key, value in _flat(cell).items()}
             for cell in (result.positivity.empty_cells if result.positivity else ())
         ),
         "benchmarks": (_flat(each) for each in result.benchmarks),
         "sensitivity": (record for each in result.sensitivity for record in _sensitivity_records(each)),
         "findings": (_flat(finding, skip=("numbers",)) for finding in result.findings),
+        "provenance": (
+            {"what": what, "is": value} for what, value in (_made_by(result.provenance) if result.provenance else ())
+        ),
     }
 
 
@@ -799,16 +857,13 @@ def _safe(value: Any) -> Any:
         return repr(float(value))
     if isinstance(value, int | np.integer):
         return int(value)
-    text = clean(str(value))
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = clean(text)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20") else text
 
 
 def _flat(value: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
     return {each.name: getattr(value, each.name) for each in fields(value) if each.name not in skip}
-
-
-def _shown(reading: Reading, count: int) -> int | None:
-    return None if reading.small(count) else count
 
 
 def _all_balance(reading: Reading) -> tuple[BalanceTable, ...]:
@@ -833,14 +888,14 @@ def _balance_records(balance: BalanceTable) -> Iterable[dict[str, Any]]:
 def _event_records(reading: Reading) -> Iterable[dict[str, Any]]:
     cohort = reading.result.cohort
     for outcome in reading.outcomes:
-        counts = reading.event_counts(outcome)
+        counts = cohort.events[outcome]
         yield {
             "outcome": outcome,
-            "treated": cohort.treated,
-            "control": cohort.control,
-            "events_treated": counts.get("treated"),
-            "events_control": counts.get("control"),
-            "events": counts.get("total"),
+            "treated": reading.shown(cohort.treated),
+            "control": reading.shown(cohort.control),
+            "events_treated": reading.shown(counts.get("treated")),
+            "events_control": reading.shown(counts.get("control")),
+            "events": reading.shown(counts.get("total")),
             "median_follow_up": cohort.follow_up.get(outcome),
             "unit": cohort.time_unit,
         }
@@ -848,15 +903,12 @@ def _event_records(reading: Reading) -> Iterable[dict[str, Any]]:
 
 def _baseline_records(reading: Reading) -> Iterable[dict[str, Any]]:
     balance = reading.result.balance
-    rows = balance.rows if balance else ()
-    hidden = _hidden_cells(reading, rows)
-    for row in rows:
+    for row in balance.rows if balance else ():
         record: dict[str, Any] = {"characteristic": row.column, "level": row.level, "kind": row.kind}
         for arm, count in ((Arm.TREATED, row.count_treated), (Arm.CONTROL, row.count_control)):
-            show = (row.term, str(arm)) not in hidden
             record |= {
-                f"{arm}_n": count if show else None,
-                f"{arm}_mean": getattr(row, f"mean_{arm}_before") if show else None,
+                f"{arm}_n": reading.shown(count),
+                f"{arm}_mean": getattr(row, f"mean_{arm}_before"),
                 f"{arm}_sd": getattr(row, f"sd_{arm}_before"),
                 f"{arm}_mean_weighted": getattr(row, f"mean_{arm}_after"),
                 f"{arm}_sd_weighted": getattr(row, f"sd_{arm}_after"),
@@ -864,24 +916,22 @@ def _baseline_records(reading: Reading) -> Iterable[dict[str, Any]]:
         yield {**record, "smd_before": row.smd_before, "smd_after": row.smd_after}
 
 
-def _curve_records(reading: Reading, curve: SurvivalCurve) -> Iterable[dict[str, Any]]:
-    end = reading.last_shown(curve)
+def _curve_records(curve: SurvivalCurve) -> Iterable[dict[str, Any]]:
     for time, survival, error, lower, upper in zip(
         curve.times, curve.survival, curve.std_error, curve.lower, curve.upper, strict=True
     ):
-        if time <= end:
-            yield {
-                "outcome": curve.outcome,
-                "analysis": curve.analysis,
-                "population": curve.population,
-                "arm": curve.arm,
-                "unit": curve.unit,
-                "time": time,
-                "survival": survival,
-                "std_error": error,
-                "lower": lower,
-                "upper": upper,
-            }
+        yield {
+            "outcome": curve.outcome,
+            "analysis": curve.analysis,
+            "population": curve.population,
+            "arm": curve.arm,
+            "unit": curve.unit,
+            "time": time,
+            "survival": survival,
+            "std_error": error,
+            "lower": lower,
+            "upper": upper,
+        }
 
 
 def _risk_records(reading: Reading, curve: SurvivalCurve) -> Iterable[dict[str, Any]]:
@@ -914,10 +964,6 @@ def _sensitivity_records(result: SensitivityResult) -> Iterable[dict[str, Any]]:
         "bound": result.bound,
         "unit": result.unit,
     }
-    assumed = {
-        key: ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-        for key, value in result.parameters.items()
-    }
-    yield {**base, **assumed, **answer}
+    yield {**base, **result.parameters, **answer}
     for row in result.table:
         yield {**base, **row}

@@ -32,6 +32,7 @@ _TITLES = {
     "benchmarks": "Published estimates",
     "sensitivity": "Sensitivity analyses",
     "findings": "Findings on the way",
+    "provenance": "Software versions and checksums",
 }
 _LONGEST_TEXT = 32_000
 _WIDEST = 48
@@ -99,7 +100,8 @@ def _write(sheet: Worksheet, row: int, column: int, value: Any) -> None:
     elif isinstance(value, float | np.floating):
         cell.value = float(value)
     else:
-        text = "".join(letter for letter in clean(str(value)) if letter not in "\ufffe\uffff")
+        said = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        text = "".join(letter for letter in clean(said) if letter not in "\ufffe\uffff")
         cell.value, cell.data_type = text[:_LONGEST_TEXT], "s"
         # Excel then keeps it text even when the cell is edited.
         cell.quotePrefix = text[:1] in _LEADS

@@ -1,182 +1,41 @@
 """Leaving a result on disk: everything, or nothing.
 
-All files are made in memory, written to a hidden folder beside the one asked for, and swapped in by
-renaming. An earlier result is replaced only when the folder holds nothing else: ``SHA256SUMS`` names
-every file that was written there, so a file of the reader's, or one the reader has edited, is
-never lost.
+All files are made in memory, written to a hidden folder beside the one asked for (the draft), and put in
+its place by one renaming, in which an earlier result and the draft change names. A run that is killed at
+any moment so leaves the earlier result or the new one, whole; what is left of its draft is removed by the
+next run into the same folder. Where a system cannot exchange two folders in one step (Linux can), the
+earlier result is renamed out of the way first; a run killed between the two renamings leaves it under
+``.NAME.xxxxxxxx.replaced``, from where the next run brings it back.
+
+An earlier result is replaced only when the folder holds nothing else: ``SHA256SUMS`` names every file
+that was written there, so a file of the reader's, or one the reader has edited, is never lost.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import json
-import math
 import os
+import re
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import fields, is_dataclass
-from enum import Enum
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from causal_s4.errors import InputError, Problem, UsageError
 from causal_s4.report.reading import Reading
-from causal_s4.results import StudyResult, WeightSummary
+from causal_s4.report.results_json import SCHEMA, results_json
+from causal_s4.results import StudyResult
 
-SCHEMA = "causal-s4/results/1"
 CHECKSUMS = "SHA256SUMS"
+# Of Linux: paths are seen from the current folder; the two change names.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 # How often, and how many seconds apart, a run looks whether another one has finished renaming.
 _ATTEMPTS, _PAUSE = 600, 0.05
-
-
-# --- results.json -------------------------------------------------------------------------------
-
-
-def results_json(result: StudyResult) -> str:
-    """Return the text of ``results.json``.
-
-    Parameters
-    ----------
-    result : StudyResult
-        What was found.
-
-    Returns
-    -------
-    str
-        JSON with sorted keys, floats in full precision, ``null`` for what is not a finite number,
-        and a line break at the end. The same input gives the same text.
-
-    Notes
-    -----
-    Curves are not in it: they are in ``tables/curves.csv``. Counts below the protocol's
-    ``suppress_below`` are ``null`` in the flow and the events.
-    """
-    document = _document(result)
-    return json.dumps(_plain(document), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _document(result: StudyResult) -> dict[str, Any]:
-    reading, cohort, adjustment = Reading(result), result.cohort, result.adjustment
-    provenance = result.provenance
-    return {
-        "schema": SCHEMA,
-        "title": result.protocol.title,
-        "seed": result.protocol.seed,
-        "provenance": _record(provenance) if provenance else None,
-        "cohort": {
-            "n": cohort.n,
-            "treated": cohort.treated,
-            "control": cohort.control,
-            "events": {outcome: reading.event_counts(outcome) for outcome in cohort.events},
-            "attrition": [
-                {"step": s.step, "n": s.n, "excluded": None if reading.small(s.excluded) else s.excluded}
-                for s in reading.attrition()
-            ],
-            "time_unit": cohort.time_unit,
-            "treatment_name": cohort.treatment_name,
-            "treated_label": cohort.treated_label,
-            "control_label": cohort.control_label,
-            "follow_up": cohort.follow_up,
-            "missing": {column: None if reading.small(count) else count for column, count in cohort.missing.items()},
-        },
-        "adjustment": {
-            "set": list(adjustment.nodes),
-            "columns": list(adjustment.columns),
-            "alternatives": adjustment.alternatives,
-            "verdict": adjustment.verdict,
-            "untested_assumptions": adjustment.untested_assumptions,
-            "reasons": adjustment.reasons,
-            "second_opinion": adjustment.second_opinion,
-            "tests": [_record(test) for test in adjustment.tests],
-            "dagitty": adjustment.dagitty,
-        },
-        "weights": _weights(result.weights) if result.weights else None,
-        "other_weights": [_weights(summary) for summary in result.other_weights],
-        "balance": [_record(row, _BALANCE) for row in result.balance.rows] if result.balance else [],
-        "other_balance": [
-            {
-                "population": table.population,
-                "denominator": table.denominator,
-                "rows": [_record(row, _BALANCE) for row in table.rows],
-            }
-            for table in result.other_balance
-        ],
-        "positivity": _positivity(reading),
-        "estimates": [
-            {**each.to_record(), "events": None if reading.small(each.events) else each.events}
-            for each in result.effects
-        ],
-        "tests": [_record(test) for test in result.tests],
-        "hazards": [_record(check) for check in result.hazards],
-        "regressions": [_record(table) for table in result.regressions],
-        "benchmarks": [_record(each) for each in result.benchmarks],
-        "sensitivity": [_record(each) for each in result.sensitivity],
-        "findings": [_record(finding) for finding in result.findings],
-    }
-
-
-_BALANCE = (
-    "term",
-    "kind",
-    "smd_before",
-    "smd_after",
-    "variance_ratio_before",
-    "variance_ratio_after",
-    "ks_before",
-    "ks_after",
-)
-
-
-def _weights(summary: WeightSummary) -> dict[str, Any]:
-    names = [each.name for each in fields(summary) if each.name not in ("quantiles", "histogram")]
-    return _record(summary, names)
-
-
-def _positivity(reading: Reading) -> dict[str, Any] | None:
-    positivity = reading.result.positivity
-    if positivity is None:
-        return None
-    cells = [
-        {
-            "description": cell.description,
-            **{name: None if reading.small(n := getattr(cell, name)) else n for name in ("n", "treated", "control")},
-        }
-        for cell in positivity.empty_cells
-    ]
-    return {**_record(positivity), "empty_cells": cells}
-
-
-def _record(value: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in (names or [each.name for each in fields(value)])}
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it: no arrays, no enums, no NaN."""
-    if isinstance(value, Enum):
-        return _plain(value.value)
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, np.generic | np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, set | frozenset):
-        return sorted(_plain(item) for item in value)
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return _plain(_record(value)) if is_dataclass(value) else str(value)
 
 
 # --- contents -----------------------------------------------------------------------------------
@@ -252,16 +111,12 @@ def write_result(result: StudyResult, folder: str | os.PathLike[str]) -> None:
     """
     target = check_folder(folder)
     files = contents(result)
-    with _readable(folder), _parents(target.parent):
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-        try:
-            _fill(draft, files)
-            with _alone(target):
-                # Again: computing took a while, and someone may have put a file there since.
-                _refuse_foreign(target)
-                _swap(draft, target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+    with _readable(folder), _parents(target.parent), _draft_beside(target) as draft:
+        _fill(draft, files)
+        with _alone(target):
+            # Again: computing took a while, and someone may have put a file there since.
+            _refuse_foreign(target)
+            _swap(draft, target)
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
@@ -275,6 +130,7 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
     with _readable(folder):
         target = Path(os.path.realpath(folder))
         with _alone(target):
+            _recover(target)
             _refuse_unfit(target, folder)
             _refuse_foreign(target)
     return target
@@ -363,7 +219,6 @@ def _unchanged(path: Path, digest: str) -> bool:
 
 
 def _fill(draft: Path, files: Mapping[str, bytes]) -> None:
-    draft.mkdir()
     for folder in sorted({Path(name).parent for name in files} - {Path()}):
         (draft / folder).mkdir()
     for name, data in files.items():
@@ -371,52 +226,138 @@ def _fill(draft: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _swap(draft: Path, target: Path) -> None:
-    """Put the draft in the target's place; if that fails, the target is what it was."""
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.replaced")
-    moved = False
+    """Let the draft and the target change places; if that fails, the target is what it was."""
+    if not target.is_dir():
+        draft.rename(target)
+        return
+    shutil.copymode(target, draft)
+    if _exchange(draft, target):
+        return
+    aside = _beside(target, "replaced")
     try:
-        if target.is_dir():
-            shutil.copymode(target, draft)
-            moved = bool(target.rename(aside))
+        target.rename(aside)
         draft.rename(target)
     except BaseException:
-        if moved:
+        if aside.is_dir() and not target.is_dir():
             aside.rename(target)
         raise
-    if moved:
-        shutil.rmtree(aside, ignore_errors=True)
+    aside.rename(draft)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change names in one step; False where the system or its disk knows no such step."""
+    import ctypes
+
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # not Linux
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+# --- beside the folder --------------------------------------------------------------------------
+
+
+def _beside(target: Path, kind: str) -> Path:
+    """Return a new hidden name for something of the target's that lies beside it for a moment."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.{kind}")
+
+
+def _left_behind(target: Path, kind: str) -> list[Path]:
+    """Return what earlier runs, killed on the way, left beside the target."""
+    form = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.{kind}")
+    if not target.parent.is_dir():
+        return []
+    with os.scandir(target.parent) as entries:
+        return sorted(
+            Path(entry.path) for entry in entries if form.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        )
+
+
+def _recover(target: Path) -> None:
+    """Bring back a result that a run, killed between two renamings, left under a hidden name."""
+    if os.path.lexists(target):
+        return
+    for aside in _left_behind(target, "replaced"):
+        foreign, known = _foreign(aside)
+        if known and not foreign:
+            aside.rename(target)
+            return
+
+
+def _clean_up(target: Path) -> None:
+    """Remove what killed runs left beside the target: drafts that nobody holds, results that were replaced."""
+    for draft in _left_behind(target, "partial"):
+        with suppress(FileNotFoundError), _held(draft) as held:  # its owner may be removing it
+            if held:
+                shutil.rmtree(draft, ignore_errors=True)
+    for aside in _left_behind(target, "replaced"):
+        if not _foreign(aside)[0]:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _draft_beside(target: Path) -> Iterator[Path]:
+    """Make a hidden folder beside the target, held as long as this run lives, and remove what is left of it."""
+    draft = _beside(target, "partial")
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, draft, ignore_errors=True)
+        with _alone(target):
+            _clean_up(target)
+            draft.mkdir()
+            stack.enter_context(_held(draft))
+        yield draft
 
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """Hold the folder above the target against other runs, for the moments that looking and renaming take.
 
-    A lock on that folder itself leaves no file behind, and the system releases it when a run is
-    killed. Where a file system knows no locks, runs are not held apart.
+    Where a file system knows no locks, runs are not held apart.
+    """
+    if not target.parent.is_dir():
+        yield
+        return
+    with _held(target.parent, _ATTEMPTS) as held:
+        if held is False:
+            raise UsageError(f"{target} is being written by another run. Wait for it, or give another folder")
+        yield
+
+
+@contextmanager
+def _held(folder: Path, attempts: int = 1) -> Iterator[bool | None]:
+    """Hold a folder against other runs; tell whether it could be: None where there are no locks.
+
+    A lock on the folder itself leaves no file behind, and the system releases it when a run is killed.
     """
     try:
         import fcntl
     except ImportError:  # Windows
-        yield
+        yield None
         return
-    if not target.parent.is_dir():
-        yield
-        return
-    above = os.open(target.parent, os.O_RDONLY)
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        for _ in range(_ATTEMPTS):
-            try:
-                fcntl.flock(above, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
+        held: bool | None = False
+        for attempt in range(attempts):
+            if attempt:
                 time.sleep(_PAUSE)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
             except OSError:
-                break
-        else:
-            raise UsageError(f"{target} is being written by another run. Wait for it, or give another folder")
-        yield
+                held = None
+            else:
+                held = True
+            break
+        yield held
     finally:
-        os.close(above)
+        os.close(opened)
 
 
 @contextmanager
@@ -436,6 +377,7 @@ def _parents(parent: Path) -> Iterator[None]:
 _REASONS = {
     errno.ENOSPC: "the disk is full. Free some room or give a folder on another disk",
     errno.EDQUOT: "your quota of disk space is used up. Free some room or give a folder on another disk",
+    errno.EFBIG: "a file would be larger than you may write. Lift that limit (ulimit -f), or ask who set it",
     errno.EACCES: "you may not write there. Give a folder of your own",
     errno.EPERM: "you may not write there. Give a folder of your own",
     errno.EROFS: "that disk is read-only. Give a folder on another one",

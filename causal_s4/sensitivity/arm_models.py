@@ -73,11 +73,24 @@ class StratifiedCox:
             hazard=(cumulative[:first], cumulative[first:] - start_of_treated),
         )
 
+    def cumulative(self, arm: int, times: Floats, *, before: bool = False) -> Floats:
+        """Return the cumulative baseline hazard of an arm at some times, or just before them."""
+        own, hazard = self.times[arm], np.concatenate([[0.0], self.hazard[arm]])
+        return np.asarray(hazard[np.searchsorted(own * (1 - 1e-12), times, side="left" if before else "right")])
+
     def survival(self, terms: Floats, arm: int, times: Floats, *, before: bool = False) -> Floats:
         """Return S(t | arm, X), or S(t- | arm, X), shape (patients, times)."""
-        own, hazard = self.times[arm], np.concatenate([[0.0], self.hazard[arm]])
-        at = hazard[np.searchsorted(own * (1 - 1e-12), times, side="left" if before else "right")]
-        return np.asarray(np.maximum(np.exp(-np.exp(terms @ self.coefficient)[:, None] * at), _SMALLEST))
+        hazard = np.exp(terms @ self.coefficient)[:, None] * self.cumulative(arm, times, before=before)
+        return np.asarray(np.maximum(np.exp(-hazard), _SMALLEST))
+
+
+def standardised_terms(cohort: Cohort, recipe: Recipe) -> Floats:
+    """Return the columns of the weights' model with mean zero and unit spread, shape (n, terms)."""
+    matrix = build_design_matrix(
+        cohort.covariates, splines=recipe.splines, log1p=recipe.log1p, interactions=recipe.interactions
+    ).matrix
+    spread = matrix.std(axis=0)
+    return np.asarray((matrix - matrix.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
 
 
 def fit_arm_models(question: Question, cohort: Cohort, propensity: Floats) -> ArmModels:
@@ -95,12 +108,8 @@ def fit_arm_models(question: Question, cohort: Cohort, propensity: Floats) -> Ar
     ArmModels
         At event times up to the horizon; with many, at a selection of them, later events moved up.
     """
-    recipe, outcome = question.recipe, cohort.outcome(question.outcome)
-    matrix = build_design_matrix(
-        cohort.covariates, splines=recipe.splines, log1p=recipe.log1p, interactions=recipe.interactions
-    ).matrix
-    spread = matrix.std(axis=0)
-    terms = (matrix - matrix.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    outcome = cohort.outcome(question.outcome)
+    terms = standardised_terms(cohort, question.recipe)
     # with competing events the curve bounded is that of being free of either, as everywhere
     happened = outcome.event > 0
     times = _times(outcome.time[happened], question.horizon, len(cohort))

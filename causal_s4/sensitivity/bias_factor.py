@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from causal_s4.results import SensitivityResult
 from causal_s4.sensitivity.checks import Checker
 from causal_s4.sensitivity.e_value import joint_strength
-from causal_s4.sensitivity.scales import RatioEstimate, read_ratio
+from causal_s4.sensitivity.scales import RatioArguments, RatioEstimate, read_ratio
 
 _ASSUMPTIONS = (
     "conditional on the covariates that were adjusted for",
@@ -68,25 +68,17 @@ def _factor(rr_eu: float, rr_ud: float) -> float:
 
 def bias_factor_array(
     *,
-    hazard_ratio: float | None = None,
-    risk_ratio: float | None = None,
-    odds_ratio: float | None = None,
-    survival_ratio: float | None = None,
-    rmtl_ratio: float | None = None,
-    lower: float | None = None,
-    upper: float | None = None,
-    outcome: str | None = None,
-    true: float = 1.0,
     strengths: Sequence[float] = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0),
+    **arguments: Unpack[RatioArguments],
 ) -> SensitivityResult:
     """Return the estimate and its interval under confounders of every pair of strengths.
 
     Parameters
     ----------
-    hazard_ratio, risk_ratio, odds_ratio, survival_ratio, rmtl_ratio, lower, upper, outcome, true
-        As for :func:`causal_s4.sensitivity.e_value.evalue`.
     strengths : sequence of float
         Risk ratios at least 1, taken for both links.
+    hazard_ratio, risk_ratio, odds_ratio, survival_ratio, rmtl_ratio, lower, upper, outcome, true
+        As for :func:`causal_s4.sensitivity.e_value.evalue`.
 
     Returns
     -------
@@ -106,20 +98,7 @@ def bias_factor_array(
     -----
     Ding & VanderWeele 2016, 10.1097/EDE.0000000000000457.
     """
-    ratio = read_ratio(
-        "an array of bias factors",
-        ratios={
-            "hazard_ratio": hazard_ratio,
-            "risk_ratio": risk_ratio,
-            "odds_ratio": odds_ratio,
-            "survival_ratio": survival_ratio,
-            "rmtl_ratio": rmtl_ratio,
-        },
-        lower=lower,
-        upper=upper,
-        outcome=outcome,
-        true=true,
-    )
+    ratio = read_ratio("an array of bias factors", **arguments)
     check = Checker("an array of bias factors")
     check.numbers("strengths", strengths, at_least=1)
     check.raise_if_any()
@@ -153,18 +132,7 @@ def _cell(ratio: RatioEstimate, rr_eu: float, rr_ud: float) -> dict[str, Any]:
 
 
 def bias_contour(
-    *,
-    hazard_ratio: float | None = None,
-    risk_ratio: float | None = None,
-    odds_ratio: float | None = None,
-    survival_ratio: float | None = None,
-    rmtl_ratio: float | None = None,
-    lower: float | None = None,
-    upper: float | None = None,
-    outcome: str | None = None,
-    true: float = 1.0,
-    strongest: float = 10.0,
-    points: int = 101,
+    *, strongest: float = 10.0, points: int = 101, **arguments: Unpack[RatioArguments]
 ) -> SensitivityResult:
     """Return the curve of the pairs of strengths that would just explain the estimate away.
 
@@ -173,12 +141,12 @@ def bias_contour(
 
     Parameters
     ----------
-    hazard_ratio, risk_ratio, odds_ratio, survival_ratio, rmtl_ratio, lower, upper, outcome, true
-        As for :func:`causal_s4.sensitivity.e_value.evalue`.
     strongest : float
         Where the curve ends on either axis; above the E-value.
     points : int
         Points of each curve; odd, so that the middle one lies on the diagonal.
+    hazard_ratio, risk_ratio, odds_ratio, survival_ratio, rmtl_ratio, lower, upper, outcome, true
+        As for :func:`causal_s4.sensitivity.e_value.evalue`.
 
     Returns
     -------
@@ -197,20 +165,7 @@ def bias_contour(
     rr_ud = B (rr_eu - 1) / (rr_eu - B), B being the bias factor needed. Ding & VanderWeele 2016,
     10.1097/EDE.0000000000000457.
     """
-    ratio = read_ratio(
-        "a contour of bias factors",
-        ratios={
-            "hazard_ratio": hazard_ratio,
-            "risk_ratio": risk_ratio,
-            "odds_ratio": odds_ratio,
-            "survival_ratio": survival_ratio,
-            "rmtl_ratio": rmtl_ratio,
-        },
-        lower=lower,
-        upper=upper,
-        outcome=outcome,
-        true=true,
-    )
+    ratio = read_ratio("a contour of bias factors", **arguments)
     curves = [("estimate", ratio.bias_needed), ("interval limit", ratio.bias_needed_for_interval)]
     value, bound = (None if bias is None else joint_strength(bias) for _, bias in curves)
     check = Checker("a contour of bias factors")

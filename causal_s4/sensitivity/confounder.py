@@ -43,7 +43,7 @@ def read_effect(
     """Check an effect and, if asked, convert it from a hazard to a risk ratio."""
     return read_ratio(
         subject,
-        ratios={"effect": effect},
+        effect=effect,
         lower=lower,
         upper=upper,
         outcome="common" if hr_correction else "rare",

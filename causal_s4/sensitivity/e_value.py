@@ -85,13 +85,11 @@ def evalue(
     """
     ratio = read_ratio(
         "an E-value",
-        ratios={
-            "hazard_ratio": hazard_ratio,
-            "risk_ratio": risk_ratio,
-            "odds_ratio": odds_ratio,
-            "survival_ratio": survival_ratio,
-            "rmtl_ratio": rmtl_ratio,
-        },
+        hazard_ratio=hazard_ratio,
+        risk_ratio=risk_ratio,
+        odds_ratio=odds_ratio,
+        survival_ratio=survival_ratio,
+        rmtl_ratio=rmtl_ratio,
         lower=lower,
         upper=upper,
         outcome=outcome,

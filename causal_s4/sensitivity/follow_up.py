@@ -204,9 +204,6 @@ def _draw_after(
     """Draw event times after leaving, by inversion; censored at the horizon when none falls before it."""
     if not curve.survival.size:  # nobody in the resample had an event
         return np.full(left.size, horizon), np.zeros(left.size, dtype=np.int64)
-    if not curve.survival.size:
-        # a resample without events: nobody has one after leaving either
-        return np.full(left.size, horizon), np.zeros(left.size, dtype=np.int64)
     survival = np.concatenate([[1.0], curve.survival])
     here = survival[np.searchsorted(curve.sets.times, left, side="right")]
     # S(t)/S(left) to the power of the multiplier falls below the uniform draw at the event

@@ -38,7 +38,7 @@ def leave_one_out(
     SensitivityResult
         ``table`` has one row a covariate or group: the estimate without it, ``moved_by`` (the factor by
         which leaving it out multiplies the hazard ratio) and ``e_value`` (the E-value of how far the
-        limit nearer one moved). ``parameters["sentence"]`` says what the one that moved it most did.
+        limit nearer one moved). ``parameters["sentence"]`` says what the single one that moved it most did.
 
     Notes
     -----
@@ -50,7 +50,7 @@ def leave_one_out(
         pair = sorted(_strongest_two(singles), key=question.covariates.index)
         together.setdefault(" and ".join(pair), pair)
     rows = [*singles, *(_row(question, label, names, outcome) for label, names in together.items())]
-    strongest = max((row for row in rows if row["moved_by"] is not None), key=_moved, default=None)
+    strongest = max((row for row in singles if row["moved_by"] is not None), key=_moved, default=None)
     if len(question.covariates) > 1:
         rows.append(_row(question, ALL_TOGETHER, question.covariates, outcome))
     parameters: dict[str, Any] = {"outcome": outcome}

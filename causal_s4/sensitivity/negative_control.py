@@ -1,9 +1,10 @@
-"""Does treatment seem to do what it cannot do? Outcomes that it does not touch, and events before it could act."""
+"""Does treatment seem to do what it cannot do? Outcomes it does not touch, exposures that do nothing, early events."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
@@ -94,10 +95,73 @@ def negative_outcomes(
     Lipsitch, Tchetgen Tchetgen & Cohen 2010, 10.1097/EDE.0b013e3181d61eeb.
     """
     weights = question.answered.weights
+
+    def answers() -> Iterator[tuple[str, Callable[[], Answer]]]:
+        for name, cohort in controls:
+            horizon = min(question.horizon, _reach(cohort, name))
+            yield name, partial(question.estimate, cohort, name, weights, horizon)
+
+    return _controls(
+        question,
+        answers(),
+        calibrate=calibrate,
+        control="outcome",
+        direction="below one: the treated fare better than they should even where treatment does nothing; above one: worse",
+        assumptions=_ASSUMPTIONS,
+    )
+
+
+def negative_exposures(
+    question: Question, controls: Iterable[tuple[str, Cohort]], *, calibrate: bool = False
+) -> SensitivityResult:
+    """Return the weighted hazard ratio, for the study's outcome, of exposures that do not affect it.
+
+    Parameters
+    ----------
+    question : Question
+    controls : iterable of (str, Cohort)
+        Name of the exposure, and the same patients in the same order with it as their treatment; the treatment
+        of the study is among the covariates.
+    calibrate : bool
+        Also return the estimate divided by that of each control.
+
+    Returns
+    -------
+    SensitivityResult
+        As of :func:`negative_outcomes`.
+
+    Notes
+    -----
+    Weights are found anew from the covariates of the study and its treatment, so that an exposure that goes with
+    treatment does not borrow its effect. Lipsitch, Tchetgen Tchetgen & Cohen 2010, 10.1097/EDE.0b013e3181d61eeb.
+    """
+    answers = ((name, partial(question.answer, cohort)) for name, cohort in controls)
+    return _controls(
+        question,
+        answers,
+        calibrate=calibrate,
+        control="exposure",
+        direction="below one: those exposed fare better though the exposure does nothing; above one: worse",
+        assumptions=(
+            "the control exposure does not affect the outcome, and is confounded as treatment is",
+            _ASSUMPTIONS[1],
+        ),
+    )
+
+
+def _controls(
+    question: Question,
+    answers: Iterable[tuple[str, Callable[[], Answer]]],
+    *,
+    calibrate: bool,
+    control: str,
+    direction: str,
+    assumptions: tuple[str, ...],
+) -> SensitivityResult:
     rows: list[dict[str, Any]] = []
-    for name, cohort in controls:
+    for name, ask in answers:
         try:
-            answer = question.estimate(cohort, name, weights, min(question.horizon, _reach(cohort, name)))
+            answer = ask()
         except CausalS4Error as error:
             rows.append({"control": name, "value": None, "lower": None, "upper": None, "note": error.message})
             continue
@@ -109,15 +173,15 @@ def negative_outcomes(
     return SensitivityResult(
         method="negative control",
         target=question.target("hazard ratio"),
-        parameters={"control": [row["control"] for row in rows], "calibrated": calibrate},
+        parameters={"kind": control, "control": [row["control"] for row in rows], "calibrated": calibrate},
         value=values[0] if values else None,
         lower=min(values, default=None),
         upper=max(values, default=None),
         unit="hazard ratio",
-        direction="below one: the treated fare better than they should even where treatment does nothing; above one: worse",
+        direction=direction,
         assumptions=(
-            *_ASSUMPTIONS,
-            *(("the bias of the control is as large as that of the outcome, on the log scale",) if calibrate else ()),
+            *assumptions,
+            *(("the bias of the control is as large as that of the estimate, on the log scale",) if calibrate else ()),
         ),
         table=tuple(rows),
     )

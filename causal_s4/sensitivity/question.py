@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from causal_s4.cohort import Cohort, OutcomeData
+from causal_s4.cohort import Cohort, OutcomeData, RiskTable
 from causal_s4.errors import CausalS4Error, UsageError
+from causal_s4.kernels.rubin import rubin
 from causal_s4.protocol.methods import SENSITIVITY_ANALYSES
 from causal_s4.protocol.vocabulary import Measure
 from causal_s4.results import Finding, Floats, SensitivityResult, Weights, read_only
@@ -126,13 +127,23 @@ class Answer:
         ratio = self.hazard_ratio
         found: dict[str, Any] = {"value": ratio.value, "lower": ratio.lower, "upper": ratio.upper}
         for measure in KEY_MEASURES[1:]:
-            name, each = measure.replace(" ", "_"), self.effects[measure]
-            found |= {name: each.value, f"{name}_lower": each.lower, f"{name}_upper": each.upper}
+            name, each = measure.replace(" ", "_"), self.effects.get(measure)
+            found |= {
+                name: None if each is None else each.value,
+                f"{name}_lower": None if each is None else each.lower,
+                f"{name}_upper": None if each is None else each.upper,
+            }
         return {**found, "ess_treated": self.ess_treated, "ess_control": self.ess_control}
 
 
+TableEstimator = Callable[[RiskTable, float], Answer]
+"""Risk table with weights of its own and horizon to the key effects."""
 Weigher = Callable[[Cohort, Recipe], Weights]
 Estimator = Callable[[Cohort, str, Weights | None, float], Answer]
+
+
+def _no_arms(*arguments: Any) -> Any:
+    raise UsageError("this design has no arms fixed at time zero that could be weighted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +183,13 @@ class Question:
     level: float = 0.95
     seed: int = 1
     analysis: str = "weighted"
+    fixed_arms: ClassVar[bool] = True
+    """Whether patients stay in one arm from time zero on."""
+
+    @property
+    def competes(self) -> bool:
+        """Whether some patients had a competing event."""
+        return bool((self.data.event == 2).any())
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -261,6 +279,37 @@ class Question:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class TimedQuestion(Question):
+    """An estimate of a design without fixed arms: made again as a whole, from patients and a recipe.
+
+    Parameters
+    ----------
+    remake : callable
+        Cohort and recipe to the key effects.
+    time_varying : tuple of str
+        Covariates that change; a recipe may leave them out as it does others.
+    """
+
+    remake: Callable[[Cohort, Recipe], Answer]
+    time_varying: tuple[str, ...] = ()
+    weigh: Weigher = _no_arms
+    estimate: Estimator = _no_arms
+    fixed_arms: ClassVar[bool] = False
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates that were adjusted for, those that change last."""
+        own = super().covariates
+        return (*own, *(name for name in self.time_varying if name not in own))
+
+    def answer(
+        self, cohort: Cohort | None = None, recipe: Recipe | None = None, weights: Weights | None = None
+    ) -> Answer:
+        """Answer again; the weights are always found anew."""
+        return self.remake(self.cohort if cohort is None else cohort, recipe or self.recipe)
+
+
 def pool_answers(answers: Iterable[Answer], level: float) -> Answer:
     """Pool answers of completed data sets by Rubin's rules.
 
@@ -278,29 +327,22 @@ def pool_answers(answers: Iterable[Answer], level: float) -> Answer:
 
     Notes
     -----
-    On the scale of each interval; degrees of freedom of Rubin 1987, 10.1002/9780470316696.
+    On the scale of each interval, by :func:`causal_s4.kernels.rubin.rubin`.
     """
-    from scipy.stats import t as student
-
     several = list(answers)
     if len(several) < 2:
         raise UsageError(f"pooling needs at least two completed data sets; found {len(several)}")
+    patients = several[0].n_treated + several[0].n_control - 2
     effects = {}
     for measure, first in several[0].effects.items():
         if not all(measure in answer.effects for answer in several):
             continue
         each = [answer.effects[measure] for answer in several]
-        theta = np.array([one.theta for one in each])
-        within = float(np.mean([one.std_error**2 for one in each]))
-        between = float(theta.var(ddof=1)) * (1 + 1 / len(several))
-        ratio = between / (within + between) if within + between > 0 else 0.0
-        freedom = (len(several) - 1) / ratio**2 if ratio > 0 else np.inf
-        std_error = float(np.sqrt(within + between))
-        reach = float(student.ppf(0.5 + level / 2, freedom)) * std_error
-        limits = float(theta.mean()) + np.array([0.0, -reach, reach])
+        one = rubin([own.theta for own in each], [own.std_error**2 for own in each], patients)
+        limits = one.theta + np.array([0.0, -1.0, 1.0]) * one.reach(level)
         value, lower, upper = (np.exp(limits) if measure.endswith("ratio") else limits).tolist()
         effects[measure] = replace(
-            first, value=value, lower=lower, upper=upper, theta=float(theta.mean()), std_error=std_error
+            first, value=value, lower=lower, upper=upper, theta=one.theta, std_error=one.std_error
         )
     return replace(
         several[0],

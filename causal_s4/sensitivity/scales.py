@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -142,29 +142,36 @@ _MEASURES = {
 _NEEDS_FREQUENCY = ("hazard_ratio", "odds_ratio", "effect")
 
 
-def read_ratio(
-    subject: str,
-    *,
-    ratios: Mapping[str, float | None],
-    lower: float | None,
-    upper: float | None,
-    outcome: str | None,
-    true: float,
-) -> RatioEstimate:
+class RatioArguments(TypedDict, total=False):
+    """A published ratio as functions of this room take it; see :func:`read_ratio`."""
+
+    hazard_ratio: float | None
+    risk_ratio: float | None
+    odds_ratio: float | None
+    survival_ratio: float | None
+    rmtl_ratio: float | None
+    effect: float | None
+    lower: float | None
+    upper: float | None
+    outcome: str | None
+    true: float
+
+
+def read_ratio(subject: str, **arguments: Unpack[RatioArguments]) -> RatioEstimate:
     """Check a published ratio and put it on the risk-ratio scale.
 
     Parameters
     ----------
     subject : str
         What is being computed; opens the error message.
-    ratios : mapping of str to float or None
-        Keyword to value; exactly one is given.
+    hazard_ratio, risk_ratio, odds_ratio, survival_ratio, rmtl_ratio, effect : float
+        Exactly one, treated over control; ``effect`` is a ratio whose kind ``outcome`` decides.
     lower, upper : float, optional
         Its interval; the limit further from the truth may be left out.
     outcome : {"common", "rare"}, optional
         For a hazard or odds ratio, where it is ``"common"`` when left out; refused elsewhere.
-    true : float
-        The value assumed true, on the scale of the ratio given.
+    true : float, optional
+        The value assumed true, on the scale of the ratio given; 1 by default.
 
     Returns
     -------
@@ -176,9 +183,14 @@ def read_ratio(
         Naming everything that is wrong.
     """
     check = Checker(subject)
-    given = {name: value for name, value in ratios.items() if value is not None}
+    strange = sorted(set(arguments) - set(RatioArguments.__annotations__))
+    if strange:
+        check.refuse(", ".join(strange), "no such argument", expected=", ".join(RatioArguments.__annotations__))
+    lower, upper = arguments.get("lower"), arguments.get("upper")
+    outcome, true = arguments.get("outcome"), arguments.get("true", 1.0)
+    given: dict[str, Any] = {name: value for name in _MEASURES if (value := arguments.get(name)) is not None}
     if len(given) != 1:
-        names = ", ".join(ratios)
+        names = ", ".join(name for name in _MEASURES if name != "effect")
         check.refuse("estimate", f"found {', '.join(given) or 'none'}", expected=f"exactly one of {names}")
         check.raise_if_any()
     ((name, value),) = given.items()

@@ -21,6 +21,7 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.errors import UsageError
 from causal_s4.simulate import stage4
 from causal_s4.simulate.closed_form import simulate_closed_form
@@ -51,6 +52,7 @@ HISTORIES: Mapping[str, Callable[..., pd.DataFrame]] = {"stage4-timeline": simul
 SCENARIOS = tuple(_OBSERVED)
 
 
+@checked_arguments
 def simulate(scenario: str, *, n: int, seed: int, **options: Any) -> pd.DataFrame:
     """Simulate a cohort whose true effects are known.
 

@@ -213,7 +213,9 @@ class World:
             },
         )
 
-    def follow(self, timing: Timing | None = None, none_before: float = 0.0) -> Course:
+    def follow(
+        self, timing: Timing | None = None, none_before: float = 0.0, *, unless_progression: bool = False
+    ) -> Course:
         """Follow the women until the horizon, under usual practice or a strategy.
 
         Parameters
@@ -223,6 +225,8 @@ class World:
             (the grace period). None leaves surgery to usual practice.
         none_before : float
             Without ``timing``: months during which nobody is operated. With it: the grace period.
+        unless_progression : bool
+            With ``timing``: whether progression before surgery leaves a woman to usual practice.
 
         Returns
         -------
@@ -235,8 +239,10 @@ class World:
         usual_until = timing.natural_until if timing else np.inf
         for start in np.arange(0.0, self.options.horizon - 1e-9, STEP):
             state = np.where(progresses <= start, PROGRESSION, np.where(responds <= start, RESPONSE, STABLE))
-            usual = bool(usual_from <= start < usual_until)
-            clocks.advance(float(start), state, usual, None if usual else planned)
+            usual = np.full(len(self), usual_from <= start < usual_until)
+            if unless_progression:
+                usual |= state == PROGRESSION
+            clocks.advance(float(start), state, usual, planned)
         closure = _CLOSURE_FIRST + (_CLOSURE_LAST - _CLOSURE_FIRST) * self.luck["closure"]
         return Course(
             surgery=np.where(clocks.surgery < clocks.death, clocks.surgery, np.inf),
@@ -302,17 +308,15 @@ class _Clocks:
         self.loss = np.full(n, np.inf) if options.informative_loss else world.luck["loss"] / _LOSS_RATE
         self.ecog_worse = np.where(covariates["ecog"] == 1, 0.0, np.inf)
 
-    def advance(self, start: float, response: Ints, usual: bool, planned: Floats | None) -> None:
-        """Move every clock by one step."""
+    def advance(self, start: float, response: Ints, usual: NDArray[np.bool_], planned: Floats) -> None:
+        """Move every clock by one step; surgery as usual for some, for the others as planned."""
         options = self.world.options
         worse = self.ecog_worse <= start
-        if usual:
-            rate = self.surgery_rate * _SURGERY_BY_RESPONSE[response] * np.where(worse, _SURGERY_BY_ECOG, 1.0)
-            rate *= _CALENDAR[np.searchsorted(_CALENDAR_STARTS, start, side="right")]
-            self._run("surgery", self.surgery, rate, start)
-        elif planned is not None:
-            due = np.isinf(self.surgery) & (planned > start) & (planned <= start + STEP)
-            self.surgery[due] = planned[due]
+        rate = self.surgery_rate * _SURGERY_BY_RESPONSE[response] * np.where(worse, _SURGERY_BY_ECOG, 1.0)
+        rate *= _CALENDAR[np.searchsorted(_CALENDAR_STARTS, start, side="right")]
+        self._run("surgery", self.surgery, np.where(usual, rate, 0.0), start)
+        due = ~usual & np.isinf(self.surgery) & (planned > start) & (planned <= start + STEP)
+        self.surgery[due] = planned[due]
         self._die(start, self.death_rate * _DEATH_BY_RESPONSE[response] * np.where(worse, _DEATH_BY_ECOG, 1.0))
         if options.informative_loss:
             rate = _INFORMATIVE_LOSS_RATE * _LOSS_BY_RESPONSE[response] * np.where(worse, _LOSS_BY_ECOG, 1.0)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from causal_s4.arguments import checked_arguments
 from causal_s4.errors import UsageError
 from causal_s4.protocol.vocabulary import Arm, Estimand, Measure
 from causal_s4.results import Floats
@@ -112,6 +113,7 @@ class TrueEffects:
         return pd.DataFrame([labels | asdict(each) | {"n": self.n, "seed": self.seed} for each in self.effects])
 
 
+@checked_arguments
 def true_effects(
     scenario: str,
     *,

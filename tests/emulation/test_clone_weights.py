@@ -234,9 +234,8 @@ def test_derivatives_of_the_weights(cohort, table):
 
     def weights(move):
         integral = replace(rate.integral, rate=rate.integral.rate * np.exp(rate.integral.slope @ move))
-        return original(
-            rebuilt["rows"], rebuilt["course"], replace(rate, integral=integral), rebuilt["rule"], rebuilt["when"]
-        )
+        moved = replace(rate, refittable=replace(rate.refittable, integral=integral))
+        return original(rebuilt["rows"], rebuilt["course"], moved, rebuilt["rule"], rebuilt["when"])
 
     at = weights(np.zeros(len(rate.terms)))
     for j in range(0, len(rate.terms), 3):

@@ -61,7 +61,7 @@ def test_integral_by_hand():
     )
     unit = np.array([0, 0, 0, 0, 1, 1])
     time = np.array([0.0, 1.5, 2.0, 4.0, 0.5, 10.0])
-    total, slope = rate.until(unit, time)
+    total, slope = rate.until(rate.moment(unit, time))
     assert total.tolist() == [0.0, 1.5, 2.0, 8.0, 2.5, 50.0]
     assert slope.tolist() == [[0, 0, 0], [1.5, 0, 0], [2, 0, 0], [2, 6, 0], [0, 0, 2.5], [0, 0, 50]]
     assert rate.locate(unit, time).tolist() == [0, 0, 0, 1, 2, 2]

@@ -82,7 +82,7 @@ def refit_of(cohort: Any, weights: Any, horizons: list[float], *, ties: str = "e
             np.array(horizons),
             efron=ties == "efron",
         ),
-        tile=tile_size(table.n_patients),
+        tile=tile_size(table.n_patients, table.n_patients),
         start=0.0,
     )
 
@@ -123,7 +123,7 @@ def peer_hazard_ratio(time: np.ndarray, event: np.ndarray, arm: np.ndarray, weig
                 "event",
                 weights_col="weight",
                 robust=True,
-                fit_options={"precision": 1e-15, "r_precision": 1e-20},
+                fit_options={"step_size": 1.0, "precision": 1e-20, "r_precision": 1e-20},
             )
         return float(fit.params_["arm"])
     deaths = np.flatnonzero(event)

@@ -33,6 +33,8 @@ OPTIONS = [
     {"population": "ATE", "method": "entropy-balancing"},
     {"population": "ATT", "method": "entropy-balancing"},
     {"population": "ATC", "method": "entropy-balancing"},
+    {"population": "ATE", "method": "firth", "stabilise": True},
+    {"population": "ATO", "method": "firth", "trim": 0.15},
 ]
 
 

@@ -27,6 +27,7 @@ every_weighting = pytest.mark.parametrize(
             ({"population": "ATE", "stabilise": True}, ()),
             ({"population": "ATO"}, ()),
             ({"population": "ATT", "method": "entropy-balancing"}, ()),
+            ({"population": "ATE", "method": "firth"}, ()),
             ({"population": "ATE"}, SLOW),
             ({"population": "ATT"}, SLOW),
             ({"population": "ATC"}, SLOW),

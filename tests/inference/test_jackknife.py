@@ -38,7 +38,10 @@ def test_entropy_balancing_on_gbsg2():
     assert found == pytest.approx(0.04847451, abs=1e-8)
 
 
-@pytest.mark.parametrize("options", [{"population": "ATE", "stabilise": True}, {"population": "ATM"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"population": "ATE", "stabilise": True}, {"population": "ATM"}, {"population": "ATE", "method": "firth"}],
+)
 def test_each_replicate_is_the_study_of_the_others(options):
     """The definition, through the public verbs: weigh and estimate the cohort without one patient."""
     cohort = months()

@@ -32,6 +32,9 @@ EVERY = [
     {"population": "ATT", "truncate": (0.0, 0.9)},
     {"population": "ATO", "trim": 0.25},
     *({"population": population, "method": "entropy-balancing"} for population in ("ATE", "ATT", "ATC")),
+    {"population": "ATE", "method": "firth", "stabilise": True},
+    {"population": "ATO", "method": "firth"},
+    {"population": "ATT", "method": "firth", "trim": 0.2},
 ]
 every_weighting = pytest.mark.parametrize("options", EVERY, ids=[" ".join(map(str, o.values())) for o in EVERY])
 SEEDS = st.integers(0, 10**6)
@@ -202,7 +205,7 @@ def test_units_of_a_covariate(options):
 @pytest.mark.parametrize(
     ("method", "population", "mirror"),
     [
-        ("logistic", "ATE", "ATE"), ("logistic", "ATO", "ATO"), ("logistic", "ATM", "ATM"), ("logistic", "ATT", "ATC"),
+        ("logistic", "ATE", "ATE"), ("firth", "ATE", "ATE"), ("logistic", "ATO", "ATO"), ("logistic", "ATM", "ATM"), ("logistic", "ATT", "ATC"),
         ("entropy-balancing", "ATE", "ATE"), ("entropy-balancing", "ATT", "ATC"),
     ],
 )  # fmt: skip

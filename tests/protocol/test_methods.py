@@ -44,7 +44,7 @@ def test_a_propensity_score_serves_every_population(population: Estimand) -> Non
         ({"population": "ATE", "method": "logistic", "stabilise": 1}, "stabilise", "expected true or false"),
         ({"population": "ate", "method": "logistic"}, "population", 'Did you mean "ATE"?'),
         ({"population": None, "method": "logistic"}, "population", "nothing"),
-        ({"population": "ATE", "method": "logit"}, "method", '"logistic" or "entropy-balancing"'),
+        ({"population": "ATE", "method": "logit"}, "method", '"logistic", "firth" or "entropy-balancing"'),
         ({"population": "ATE", "method": "entropy_balancing"}, "method", 'Did you mean "entropy-balancing"?'),
         ({"population": "ATE", "method": "logistic", "truncate": (0.99, 0.01)}, "truncate", "lower then upper"),
         ({"population": "ATE", "method": "logistic", "truncate": (0.5, 0.5)}, "truncate", "lower then upper"),

@@ -67,6 +67,7 @@ CHANGED = [
     ("control = 0", 'control = "0"', 13, "treatment.control", 'the text "0" where treated is the number 1'),
     ("control = 0", 'control = 0\ncontrol_name = "surgery"', 14, "treatment.control_name", "the same label as name"),
     ("control = 0", 'control = 0\nstart = "surgery"', 14, "treatment.start", "is treatment.column already"),
+    ("control = 0", 'control = 0\nnon_protocol_start = "p"', 14, "treatment.non_protocol_start", "no effect with design"),
     ('event = "died"', 'event = "days"', 17, "outcome[1].event", 'column "days" is outcome[1].time already'),
     ('event = "died"', 'event = "surgery"', 17, "outcome[1].event", "is treatment.column already"),
     ("event_value = 1", "event_value = 1\ncompeting_value = 1", 19, "outcome[1].competing_value", "the same value"),
@@ -142,7 +143,7 @@ ADDED = [
     (BASELINE, '[eligibility]\nage = { at_least = 5, not_equals = "x" }', "age", "eligibility.age", "both text and"),
     (BASELINE, '[eligibility]\n"my age" = 3', "my age", 'eligibility."my age"', "expected a table"),
     # weights
-    (BASELINE, '[propensity]\nmethod = "lasso"', "lasso", "propensity.method", '"logistic" or "entropy-balancing"'),
+    (BASELINE, '[propensity]\nmethod = "lasso"', "lasso", "propensity.method", '"logistic", "firth" or "entropy-balancing"'),
     (BASELINE, '[propensity]\nmethod = "entropy_balancing"', "entropy_b", "propensity.method", "Did you mean"),
     (
         BASELINE,
@@ -199,6 +200,15 @@ ADDED = [
     ),
     (CLONES, '[initiation]\ninterval = "2 months"', "interval", "initiation.interval", "a month at most"),
     (CLONES, 'time_varying = ["r"]', "varying", "time_zero.time_varying", "no [data] history to read them from"),
+    # strategies over time
+    (BASELINE, "[time_zero]\nnever = true", "never", "time_zero.never", "only clone-censor-weight compares strategies"),
+    (BASELINE, '[time_zero]\nunless = { r = "x" }', "unless", "time_zero.unless", "would have no effect"),
+    (CLONES, "never = false", "never", "time_zero.never", "false; expected true"),
+    (CLONES, 'timing = "maringe"\nnever = true', "never", "time_zero.never", 'no effect with timing "maringe"'),
+    (CLONES, 'unless = { response = "progression" }', "unless", "time_zero.unless.response", "not among time_varying"),
+    (CLONES, "unless = { response = [] }", "unless", "time_zero.unless.response", "expected at least one"),
+    (CLONES, 'unless = { response = ["a", "a"] }', "unless", "time_zero.unless.response", "is listed twice"),
+    (CLONES, 'unless = "progression"', "unless", "time_zero.unless", "expected a table"),
     # intervals
     (
         BASELINE,

@@ -78,6 +78,19 @@ def test_clone_censor_weight_speaks_about_everyone_and_models_initiation_instead
     assert p.initiation.interval is None
 
 
+def test_strategies_may_be_never_and_unless() -> None:
+    text = CLONES.replace('file = "cohort.csv"', 'file = "cohort.csv"\nid = "pid"\nhistory = "visits.csv"')
+    text = text.replace("control = 0", 'control = 0\nnon_protocol_start = "palliation"')
+    text += 'never = true\nunless = { response = "progression", ecog = [3, 4] }\ntime_varying = ["response", "ecog"]\n'
+    p = Protocol.parse(text)
+    assert p.treatment.non_protocol_start == "palliation"
+    assert p.time_zero.never is True
+    assert p.time_zero.unless == {"response": ("progression",), "ecog": (3, 4)}
+    assert Protocol.parse(p.to_toml()) == p
+    jsonschema.validate(tomllib.loads(text), Protocol.json_schema())
+    assert (Protocol.parse(CLONES).time_zero.never, Protocol.parse(CLONES).time_zero.unless) == (None, {})
+
+
 def test_a_time_dependent_design_has_neither_estimand_nor_propensity() -> None:
     text = MINIMAL.replace("control = 0", 'control = 0\nstart = "s"') + '[time_zero]\ndesign = "time-dependent"\n'
     p = Protocol.parse(text)

@@ -191,6 +191,36 @@ def test_what_is_said_is_true_of_the_protocol(name):
     assert [words for words in FALSE_OF[name] if words in said] == []
 
 
+def test_several_lengths_are_one_analysis_and_its_repetitions():
+    text = START.replace(ESTIMAND, "").replace(PROPENSITY, "")
+    text += '[time_zero]\ndesign = "clone-censor-weight"\ngrace_period = ["6 months", "9 months", "12 months"]\n'
+    said = plain(replace(cloned(), protocol=Protocol.parse(text)))
+    assert "within 6 months of time zero was compared" in said
+    assert "The analysis was repeated with grace periods of 9 months and 12 months." in said
+    assert "6 months and" not in said
+
+
+def test_further_rules_of_the_strategies_are_told():
+    text = START.replace(ESTIMAND, "").replace(PROPENSITY, "[initiation]\nloss_weights = true\n")
+    text = text.replace('start = "start"', 'start = "start"\nnon_protocol_start = "palliation"')
+    text = text.replace("[data]", '[data]\nid = "pid"\nhistory = "visits.csv"')
+    text += (
+        '[time_zero]\ndesign = "clone-censor-weight"\ngrace_period = "6 months"\ntime_varying = ["response"]\n'
+        'timing = "natural"\nnatural_until = "3 months"\nnever = true\nunless = { response = "progression" }\n'
+    )
+    said = plain(replace(cloned(), protocol=Protocol.parse(text)))
+    for words in (
+        "was compared with no hormonal treatment then or later.",
+        "Practice was left as it is until 3 months; from then on treatment started evenly.",
+        "whose response became progression before treatment was released from it",
+        "Treatment outside both strategies within the grace period censored both clones",
+        "A second such model, of treatment after the grace period",
+        "Loss to follow-up was weighted for in the same way.",
+    ):
+        assert words in said
+        assert words not in plain(cloned())
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

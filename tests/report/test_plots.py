@@ -25,7 +25,8 @@ def bias_grid(estimate=0.8, upper=0.92):
             )
     return SensitivityResult(
         method="bias factor",
-        parameters={"measure": "risk ratio", "estimate": estimate, "true": 1.0},
+        parameters={"measure": "risk ratio", "estimate": estimate, "risk_ratio": estimate, "true": 1.0},
+        value=1 / estimate,
         unit="risk ratio",
         table=tuple(rows),
     )
@@ -147,11 +148,12 @@ def test_a_notebook_shows_the_figure(plots):
 
 
 def test_the_contour_of_no_effect_is_where_the_bias_factor_undoes_the_estimate(plots):
-    # 1 / 0.8 = 1.25: along the line a * b / (a + b - 1) is that, as far as a coarse grid can tell.
-    figure = plots.contour().figure()
-    thick = next(c for c in figure.axes[0].collections if c.get_linewidths()[0] == 2.0)
-    a, b = thick.get_paths()[0].vertices.T
-    assert a * b / (a + b - 1) == pytest.approx(1.25, rel=0.03)
+    # 1 / 0.8 = 1.25: along the thickest line a * b / (a + b - 1) is that, and on it lies the E-value, 1.25 + sqrt(1.25 / 4)
+    axes = plots.contour().figure().axes[0]
+    a, b = max(axes.lines, key=lambda line: line.get_linewidth()).get_xydata().T
+    assert a * b / (a + b - 1) == pytest.approx(1.25)
+    (diamond,) = (line.get_xydata()[0] for line in axes.lines if line.get_marker() == "D")
+    assert diamond == pytest.approx([1.25 + 0.3125**0.5] * 2)
 
 
 def test_the_specification_curve_counts_what_crosses_1(plots):

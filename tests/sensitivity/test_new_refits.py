@@ -14,7 +14,7 @@ from causal_s4.cohort import Cohort
 from causal_s4.errors import UsageError
 from causal_s4.kernels.kaplan_meier import KaplanMeier
 from causal_s4.kernels.risk_sets import RiskSets
-from causal_s4.probe import _estimator, _weigh
+from causal_s4.probe.asking import estimator, table_estimator, weigh_by
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.results import Benchmark, EffectEstimate
@@ -23,11 +23,19 @@ from causal_s4.sensitivity.follow_up import _draw_after, early_deaths_excluded, 
 from causal_s4.sensitivity.leave_one_out import ALL_TOGETHER, leave_one_out
 from causal_s4.sensitivity.measured_strength import measured_strengths
 from causal_s4.sensitivity.misclassification import misclassification
-from causal_s4.sensitivity.negative_control import early_events, negative_outcomes
+from causal_s4.sensitivity.negative_control import early_events, negative_exposures, negative_outcomes
 from causal_s4.sensitivity.pair_matching import greedy_pairs, matched_bounds
-from causal_s4.sensitivity.question import Question, Recipe, pooled
+from causal_s4.sensitivity.question import Answer, Question, Recipe, pooled
 from causal_s4.sensitivity.refuters import refute
-from causal_s4.sensitivity.specification_curve import specification_curve
+from causal_s4.sensitivity.specification_curve import (
+    Axes,
+    Cell,
+    Pruned,
+    covariate_sets,
+    missing_as_category,
+    specification_curve,
+    weighted_cells,
+)
 from causal_s4.sensitivity.trial_benchmark import hold_against, rct_benchmark
 from causal_s4.sensitivity.weighting_grids import estimand_switch, trimming_grid, truncation_grid
 
@@ -86,14 +94,14 @@ def ask(data: pd.DataFrame, *, population: str = "ATE", covariates: tuple[str, .
         name="death",
     )
     recipe = Recipe(population=population)
-    estimate = _estimator(Protocol.parse(PROTOCOL))
+    estimate = estimator(Protocol.parse(PROTOCOL))
     return Question(
         cohort=cohort,
         outcome="death",
         horizon=24.0,
         recipe=recipe,
-        answered=estimate(cohort, "death", _weigh(cohort, recipe), 24.0),
-        weigh=_weigh,
+        answered=estimate(cohort, "death", weigh_by(cohort, recipe), 24.0),
+        weigh=weigh_by,
         estimate=estimate,
         seed=5,
     )
@@ -145,7 +153,7 @@ def test_each_covariate_left_out_is_the_estimate_made_without_it(question: Quest
     assert found[ALL_TOGETHER]["value"] == pytest.approx(naive.value, rel=1e-12) == found["both"]["value"]
     # treated patients have less burden, so without it treatment looks better than it is
     assert found["burden"]["moved_by"] < 1 < found["burden"]["e_value"]
-    assert result.parameters["strongest"] == "both"
+    assert result.parameters["strongest"] == "burden"
     assert f"{result.parameters['estimate_without']:.2f}" in result.parameters["sentence"]
 
 
@@ -348,9 +356,19 @@ def test_a_control_outcome_that_is_the_outcome_calibrates_to_nothing(question: Q
     assert [row["calibrated"], row["calibrated_lower"], row["calibrated_upper"]] == pytest.approx([1, 1, 1])
 
 
+def cells_of(question: Question, **axes: Any) -> list[Cell | Pruned]:
+    left_out = {name: (name,) for name in question.covariates}
+    sets = list(covariate_sets({"none": question.cohort}, left_out))
+
+    def answer(cohort: Cohort, recipe: Recipe) -> Answer:
+        return question.answer(cohort, recipe)
+
+    return list(weighted_cells(sets, question.recipe, answer, design="weighted", axes=Axes(**axes)))
+
+
 def test_the_specification_curve_keeps_what_makes_sense(question: Question) -> None:
     curved = replace(question, recipe=replace(question.recipe, splines={"age": 3}))
-    result = specification_curve(curved)
+    result = specification_curve(curved, cells_of(curved))
     cells = result.table
     assert [row["rank"] for row in cells] == list(range(1, len(cells) + 1))
     values = [row["value"] for row in cells if row["value"] is not None]
@@ -366,6 +384,56 @@ def test_the_specification_curve_keeps_what_makes_sense(question: Question) -> N
     assert all(row["covariates"] == "all" for row in admissible)
     excluding = sum(not row["lower"] <= 1 <= row["upper"] for row in admissible)
     assert result.parameters["share_excluding_one"] == pytest.approx(excluding / len(admissible))
+
+
+def test_what_is_pruned_is_counted_by_its_rule_and_what_is_not_counted_says_why(question: Question) -> None:
+    cells = cells_of(question, trims=(None, 0.05))
+    result = specification_curve(question, cells)
+    pruned = result.parameters["pruned"]
+    # by hand: 3 sets; of 4 populations x 2 methods x 2 truncations x 2 trims
+    assert sum(pruned.values()) + result.parameters["cells"] == 3 * 4 * 2 * 2 * 2
+    # overlap and matching: logistic, all but uncut and untrimmed; both remedies at once: ATE and ATT, logistic
+    assert pruned["overlap and matching weights are bounded: there is nothing extreme to cut or to trim"] == 3 * 2 * 3
+    assert pruned["weights are cut or patients are trimmed, one remedy at a time"] == 3 * 2
+    left_out = [row for row in result.table if row["covariates"] != "all"]
+    assert left_out
+    assert all("adjustment set" in row["note"] for row in left_out)
+
+
+def test_a_primary_cell_is_the_primary_estimate(question: Question) -> None:
+    result = specification_curve(question, cells_of(question))
+    (same,) = [
+        row
+        for row in result.table
+        if (row["population"], row["method"], row["covariates"], row["truncate"]) == ("ATE", "logistic", "all", "none")
+    ]
+    # the study's own weights are not stabilised, those of the curve are: the survival difference is the same
+    own = question.answered.effects["survival difference"]
+    assert [same["survival_difference"], same["survival_difference_lower"]] == pytest.approx([own.value, own.lower])
+
+
+def test_missing_values_become_a_level_or_the_median_with_a_mark() -> None:
+    data = frame(60)
+    data["stage"] = np.where(data["burden"] == 1, "II", "I")
+    data.loc[:4, "age"] = np.nan
+    data.loc[5:9, "stage"] = None
+    cohort = Cohort.from_frame(
+        data,
+        treatment="a",
+        treated=1,
+        control=0,
+        time="time",
+        event="event",
+        event_value=1,
+        time_unit="months",
+        covariates=("age", "stage"),
+        missing="impute",
+    )
+    filled = missing_as_category(cohort).covariates
+    assert not filled.isna().any(axis=None)
+    assert (filled["age"][:5] == data["age"].median()).all()
+    assert filled["age missing"].to_numpy().tolist() == [1.0] * 5 + [0.0] * 55
+    assert (filled["stage"][5:10] == "missing").all()
 
 
 def test_measured_covariates_have_the_strengths_of_their_tables(question: Question) -> None:
@@ -450,3 +518,17 @@ def test_benchmarks_of_other_outcomes_are_left_alone() -> None:
     (result,) = rct_benchmark([estimate(analysis="naive"), estimate()], [replace(trial, outcome="death")])
     assert len(result.table) == 2
     assert result.value == pytest.approx(result.table[1]["z"])
+
+
+def test_an_exposure_that_does_nothing_has_no_effect_and_the_treatment_itself_calibrates_to_nothing() -> None:
+    data, generator = frame(3000, seed=2, effect=-0.7), np.random.default_rng(6)
+    # a flu vaccination: goes with age and, through it, with treatment and death
+    data["vaccine"] = (generator.random(len(data)) < 1 / (1 + np.exp(-data["age"] - data["a"]))).astype(int)
+    question = ask(data)
+    known = question.cohort.covariates.assign(a=data["a"])
+    vaccinated = replace(question.cohort, treatment=data["vaccine"].to_numpy(), covariates=known)
+    (row,) = negative_exposures(question, [("Vaccination", vaccinated)]).table
+    assert row["lower"] < 1 < row["upper"]
+    (own,) = negative_exposures(question, [("Treatment", question.cohort)], calibrate=True).table
+    assert own["value"] == pytest.approx(question.answered.hazard_ratio.value)
+    assert own["calibrated"] == pytest.approx(1)

@@ -1,0 +1,1 @@
+"""Estimators against known truth, with Monte Carlo errors: ``python -m analyses.validation``."""

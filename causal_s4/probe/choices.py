@@ -1,0 +1,170 @@
+"""What treatment cannot do, who was followed, how the arms were weighted: analyses that change one choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from causal_s4.cohort import Cohort, select
+from causal_s4.errors import UsageError
+from causal_s4.missing_data import impute
+from causal_s4.probe.asking import table_estimator
+from causal_s4.probe.subject import Probe, Results
+from causal_s4.protocol.sections import OutcomeSpec, Treatment
+from causal_s4.protocol.vocabulary import Estimand
+from causal_s4.sensitivity import follow_up, weighting_grids
+from causal_s4.sensitivity.loss_weighting import loss_weighting
+from causal_s4.sensitivity.misclassification import misclassification
+from causal_s4.sensitivity.negative_control import EARLY, early_events, negative_exposures, negative_outcomes
+from causal_s4.sensitivity.not_at_random import SHIFTS, missing_not_at_random
+from causal_s4.sensitivity.refuters import REPLICATES, SHARE, refute
+from causal_s4.sensitivity.trial_benchmark import rct_benchmark
+
+EVERYBODY = tuple(map(str, Estimand))
+
+
+def negative_controls(
+    begun: Probe,
+    *,
+    within: Sequence[str] = EARLY,
+    outcome: Sequence[Mapping[str, Any]] = (),
+    exposure: Sequence[Mapping[str, Any]] = (),
+    calibrate: bool = False,
+) -> Results:
+    """Compare the arms where treatment cannot matter: early events, and the controls that a block names."""
+    question = begun.question
+    if calibrate and not (outcome or exposure):
+        raise UsageError(
+            "[sensitivity.negative-control] calibrate would have no effect: it names no control outcome or exposure"
+        )
+    early = early_events(question, within=within)
+    if early is not None:
+        yield early
+    if outcome:
+        yield negative_outcomes(question, _control_outcomes(begun, outcome), calibrate=calibrate)
+    if exposure:
+        yield negative_exposures(question, _control_exposures(begun, exposure), calibrate=calibrate)
+
+
+def _control_outcomes(begun: Probe, outcomes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Cohort]]:
+    """Read the control outcomes of the same patients."""
+    specifications = tuple(OutcomeSpec(**each) for each in outcomes)
+    cohort = _same_patients(begun, {"outcomes": specifications})
+    for each in specifications:
+        yield each.name, cohort
+
+
+def _control_exposures(begun: Probe, exposures: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Cohort]]:
+    """Read the control exposures of the same patients, and put treatment among the covariates."""
+    column = begun.protocol.treatment.column
+    for each in exposures:
+        specification = Treatment(**each)
+        cohort = _same_patients(begun, {"treatment": specification}, (column,))
+        known = begun.question.cohort.covariates.assign(**{column: cohort.covariates[column]})
+        yield specification.name, replace(cohort, covariates=known)
+
+
+def _same_patients(begun: Probe, update: Mapping[str, Any], columns: Sequence[str] = ()) -> Cohort:
+    protocol = begun.protocol.model_copy(update=dict(update))
+    protocol._folder = begun.protocol.folder
+    cohort = select(protocol, columns)
+    if not np.array_equal(cohort.ids, begun.question.cohort.ids):
+        raise UsageError(
+            "the negative controls are known of other patients than those analysed; expected the same ones"
+        )
+    return cohort
+
+
+def truncations(begun: Probe, *, quantiles: Sequence[tuple[float, float]] = weighting_grids.TRUNCATIONS) -> Results:
+    """Cut the weights elsewhere."""
+    yield weighting_grids.truncation_grid(begun.question, quantiles=quantiles)
+
+
+def trimmings(begun: Probe, *, bounds: Sequence[float] = weighting_grids.TRIMMINGS) -> Results:
+    """Leave out patients whose treatment was nearly certain."""
+    yield weighting_grids.trimming_grid(begun.question, bounds=bounds)
+
+
+def estimands(begun: Probe, *, populations: Sequence[str] = EVERYBODY) -> Results:
+    """Speak about other populations."""
+    return weighting_grids.estimand_switch(begun.question, populations=populations)
+
+
+def early_excluded(begun: Probe, *, within: Sequence[str] = follow_up.EARLY) -> Results:
+    """Leave out who had the event early."""
+    yield follow_up.early_deaths_excluded(begun.question, within=within)
+
+
+def informative(
+    begun: Probe,
+    *,
+    multipliers: Sequence[tuple[float, float]] = follow_up.MULTIPLIERS,
+    imputations: int | None = None,
+) -> Results:
+    """Let those who left have fared otherwise, and let those who stayed stand in for them."""
+    if not (begun.question.data.event == 2).any():  # of which kind a lost patient's event would be is not modelled
+        times = begun.repeats(imputations, 10, 2)
+        yield follow_up.informative_censoring(begun.question, multipliers=multipliers, imputations=times)
+    if begun.question.covariates:
+        yield loss_weighting(begun.question, table_estimator(begun.protocol))
+
+
+def not_at_random(begun: Probe, *, shifts: Sequence[float] = SHIFTS, imputations: int = 5) -> Results:
+    """Shift imputed values."""
+    question, cohort = begun.question, begun.incomplete
+    if cohort is None:
+        return
+
+    def again(shift: Mapping[str, float]) -> tuple[Cohort, ...]:
+        recipe = question.recipe
+        return impute(
+            cohort,
+            imputations=imputations,
+            seed=question.seed,
+            log1p=recipe.log1p,
+            interactions=recipe.interactions,
+            shift=shift,
+        )
+
+    lacking = [str(name) for name in cohort.covariates.columns if cohort.covariates[name].isna().any()]
+    yield missing_not_at_random(question, again, lacking, shifts=shifts)
+
+
+def losses(begun: Probe) -> Results:
+    """Let all who left have the event, or none."""
+    yield follow_up.loss_bounds(begun.question)
+
+
+def misclassified(
+    begun: Probe,
+    *,
+    column: str = "",
+    sensitivity: float = 0.9,
+    specificity: float = 0.9,
+    patients: float = 100.0,
+    level: str | None = None,
+    imputations: int | None = None,
+) -> Results:
+    """Correct a misrecorded covariate."""
+    yield misclassification(
+        begun.question,
+        column=column,
+        sensitivity=sensitivity,
+        specificity=specificity,
+        patients=patients,
+        level=level,
+        imputations=begun.repeats(imputations, 50, 10),
+    )
+
+
+def refuted(begun: Probe, *, replicates: int | None = None, share: float = SHARE) -> Results:
+    """Run the refuters."""
+    return refute(begun.question, replicates=begun.repeats(replicates, REPLICATES, 3), share=share)
+
+
+def trials(begun: Probe) -> Results:
+    """Hold the estimates against published ones."""
+    return rct_benchmark(begun.estimates, begun.benchmarks)

@@ -1,0 +1,154 @@
+"""Every key of study.toml, from the JSON Schema that the program itself checks files against."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from causal_s4.protocol.methods import DESIGNS, SENSITIVITY_ANALYSES, VARIANCES, WEIGHTING_METHODS
+from causal_s4.protocol.protocol import Protocol
+from docs.make.markdown import plain, table, write
+
+_MANY = 2**53
+HEADINGS = ("Key", "What it says", "Kind", "Default")
+
+
+def write_study_file(folder: Path) -> None:
+    """Write the keys of every section, and what goes with what."""
+    schema = Protocol.json_schema()
+    write(folder / "keys.md", "\n".join(sections(schema)))
+    write(folder / "schema.json", json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    write(folder / "designs.md", designs())
+    write(folder / "methods.md", weighting_methods())
+    write(folder / "variances.md", variances())
+    write(folder / "sensitivity.md", "".join(f'* `[sensitivity."{name}"]`\n' for name in SENSITIVITY_ANALYSES))
+
+
+def sections(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the table of each section, those of the top level first."""
+    parts = dict(schema["properties"])
+    nested = {name: where for name, each in parts.items() if (where := section_of(each, schema)) is not None}
+    top = {name: each for name, each in parts.items() if name not in nested}
+    yield "### At the top\n\n" + keys(top, schema.get("required", []), schema)
+    for name, (heading, part) in nested.items():
+        shown = heading.format(name)
+        yield f"### `{shown}`\n\n{part.get('description', '')}\n\n" + keys(
+            part["properties"], part.get("required", []), schema
+        )
+
+
+def section_of(part: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """Return how a section is headed in TOML and its own schema; None for a plain key."""
+    for heading, inside in (
+        ("[{}]", part),
+        ("[[{}]]", part.get("items")),
+        ("[{}] COLUMN", part.get("additionalProperties")),
+    ):
+        if isinstance(inside, Mapping):
+            found = resolved(inside, schema)
+            if "properties" in found:
+                return heading, found
+    return None
+
+
+def resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow a reference to a definition, also one that stands in a choice."""
+    for option in (part, *part.get("allOf", ()), *part.get("anyOf", ())):
+        if "$ref" in option:
+            found: Mapping[str, Any] = schema["$defs"][option["$ref"].rsplit("/", 1)[1]]
+            return found
+    return part
+
+
+def keys(properties: Mapping[str, Any], required: list[str], schema: Mapping[str, Any]) -> str:
+    """Return one row a key."""
+    rows = []
+    for name, part in properties.items():
+        kind = kind_of(resolved(part, schema))
+        default = "**required**" if name in required else default_of(part)
+        rows.append((f"`{name}`", plain(part.get("description", "")), kind, default))
+    return table(HEADINGS, rows)
+
+
+def default_of(part: Mapping[str, Any]) -> str:
+    """Return a default as TOML would write it; empty when a key is simply left out."""
+    value = part.get("default")
+    return "" if value in (None, [], {}, ()) else f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def kind_of(part: Mapping[str, Any]) -> str:
+    """Return what a value may be, in words."""
+    if "enum" in part:
+        return ", ".join(f"`{value}`" for value in part["enum"])
+    if "const" in part:
+        return f"`{json.dumps(part['const'])}`"
+    if "anyOf" in part or "oneOf" in part:
+        options = [kind_of(each) for each in part.get("anyOf", part.get("oneOf", ())) if each.get("type") != "null"]
+        one, *rest = dict.fromkeys(options)
+        return " or ".join([one, *("a list of them" if each == f"list of {one}" else each for each in rest)])
+    kind = part.get("type")
+    if isinstance(kind, list):
+        return " or ".join({"string": "text", "boolean": "true or false"}.get(each, each) for each in kind)
+    if kind == "array":
+        return f"list of {kind_of(part['items'])}" if "items" in part else "list"
+    if kind == "object":
+        return "table"
+    if "pattern" in part:
+        return 'length of time, such as `"6 months"`'
+    words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    return words.get(str(kind), "") + limits(part)
+
+
+def limits(part: Mapping[str, Any]) -> str:
+    """Return the range of a number."""
+    low, high = part.get("minimum"), part.get("maximum", math.inf)
+    if "exclusiveMinimum" in part and "exclusiveMaximum" in part:
+        return f", between {part['exclusiveMinimum']:g} and {part['exclusiveMaximum']:g}"
+    if low is None:
+        return ""
+    return f", {low:g} to {high:,}" if high < _MANY else f", {low:g} or more"
+
+
+# --- what goes with what ------------------------------------------------------------------------
+
+
+def designs() -> str:
+    """Return what each design of time zero needs and whom it is about."""
+    rows = [
+        (
+            f"`{record.design}`",
+            ", ".join(f"`{key}`" for key in record.requires) or "–",
+            ", ".join(population.value for population in record.populations) or "none is claimed",
+            ", ".join(f"`{key}`" for key in record.refuses),
+            record.citation,
+        )
+        for record in DESIGNS.values()
+    ]
+    return table(("Design", "Needs", "Populations", "Refuses, as without effect", "Source"), rows)
+
+
+def weighting_methods() -> str:
+    """Return the ways to make weights."""
+    rows = [
+        (
+            f"`{record.name}`",
+            record.label,
+            ", ".join(population.value for population in record.populations),
+            ", ".join(f"`{option}`" for option in record.refuses) or "–",
+            record.citation,
+        )
+        for record in WEIGHTING_METHODS.values()
+    ]
+    return table(("Method", "In words", "Populations", "Refuses", "Source"), rows)
+
+
+def variances() -> str:
+    """Return the ways to make intervals."""
+    rows = [
+        (f"`{record.name}`", ", ".join(f"`{option}`" for option in record.options) or "–", record.citation)
+        for record in VARIANCES.values()
+    ]
+    return table(("Method", "Its own options", "Source"), rows)
