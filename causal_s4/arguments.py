@@ -98,9 +98,9 @@ def _is_one(value: Any, name: str) -> bool:
         case "str":
             return isinstance(value, str)
         case "float":
-            return isinstance(value, Real) and not is_flag
+            return isinstance(value, Real) and not is_flag and not _is_huge(value)
         case "int":
-            return isinstance(value, Integral) and not is_flag
+            return isinstance(value, Integral) and not is_flag and not _is_huge(value)
         case "bool":
             return is_flag
         case "PathLike" | "Path":
@@ -108,6 +108,10 @@ def _is_one(value: Any, name: str) -> bool:
         case "Callable":
             return callable(value)
     return name not in _OURS or name in {each.__name__ for each in type(value).__mro__}
+
+
+def _is_huge(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) >= 2**64
 
 
 def _is_several(value: Any) -> bool:
@@ -140,6 +144,8 @@ def _kind(value: Any) -> str:
     """Name the kind of a value, and of the values in a list, without telling them."""
     if value is None:
         return "None"
+    if _is_huge(value):
+        return "a number beyond what is computed with"
     if inspect.isclass(value):
         return "a class"
     if _is_several(value):

@@ -36,6 +36,7 @@ from causal_s4.results import (
     RegressionTable,
     ScoreTest,
     SurvivalCurve,
+    WeightingSpec,
     Weights,
     read_only,
 )
@@ -56,6 +57,10 @@ from causal_s4.workers import Effort
 
 ANALYTIC = ("influence", "fixed")
 RESAMPLED = ("bootstrap", "jackknife")
+FEWEST_PER_COEFFICIENT = 10
+"""Patients of the smaller arm for each coefficient of the propensity model that influence intervals need."""
+MOST_LEFT_OUT = 5_000
+"""Patients up to which the jackknife is taken without being asked for."""
 _RISK_ROWS = 8  # at most as many intervals of the at-risk table
 
 
@@ -296,8 +301,9 @@ def effects_asked_for(
     effort : Effort
     """
     asked = protocol.inference
-    if asked.method not in RESAMPLED:
-        return EffectTable(estimates=tuple(effects_of(comparison, horizons)))
+    method, chosen = (asked.method, ()) if asked.method is not None else interval_method(comparison)
+    if method not in RESAMPLED:
+        return EffectTable(estimates=tuple(effects_of(comparison, horizons)), findings=chosen)
     # imported here, for it loads a compiler that other studies do not need
     from causal_s4.resampled import plan_resampling, resampled_effects
 
@@ -306,16 +312,59 @@ def effects_asked_for(
         "interval": asked.interval,
         "stratify": asked.stratify,
         "cluster": asked.cluster,
-        "seed": protocol.seed if asked.method == "bootstrap" else None,
+        "seed": protocol.seed if method == "bootstrap" else None,
         "jobs": effort.workers(asked.jobs),
         "scheduler": effort.scheduler,
         "resume": effort.resume,
         "progress": effort.progress,
     }
     estimates, findings = resampled_effects(
-        comparison, horizons, plan_resampling(comparison.table, asked.method, options)
+        comparison, horizons, plan_resampling(comparison.table, method, options)
     )
-    return EffectTable(estimates=tuple(estimates), findings=findings)
+    return EffectTable(estimates=tuple(estimates), findings=(*chosen, *findings))
+
+
+def interval_method(comparison: Comparison) -> tuple[str, tuple[Finding, ...]]:
+    """Return how the intervals of fixed arms are made when nobody says, and why if not by influence.
+
+    Influence intervals rest on a first-order approximation. With few patients for each coefficient of the propensity
+    model it makes them too short, and leaving out one patient at a time does not: ``analyses/validation``, where 66
+    treated patients and 17 coefficients gave influence intervals of 95% that covered 91 to 93%.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    method : {"influence", "jackknife"}
+    findings : tuple of Finding
+    """
+    spec = None if comparison.weights is None else comparison.weights.spec
+    if not isinstance(spec, WeightingSpec):
+        return "influence", ()
+    smaller = int(min(spec.treatment.sum(), (1 - spec.treatment).sum()))
+    coefficients = spec.terms.shape[1] + 1
+    if smaller >= FEWEST_PER_COEFFICIENT * coefficients:
+        return "influence", ()
+    # as many refits as patients: beyond some thousands that takes minutes
+    method = "jackknife" if len(spec.treatment) <= MOST_LEFT_OUT else "influence"
+    name = f"{comparison.table.outcome}, {comparison.population}"
+    why = f"the smaller arm has {smaller} patients for {coefficients} coefficients of the weights' model"
+    return method, (
+        Finding(
+            code="small-arm",
+            severity="note" if method == "jackknife" else "caution",
+            step="effects",
+            message=f"{name}: {why}, fewer than {FEWEST_PER_COEFFICIENT} for each. "
+            + (
+                "Intervals are therefore made by the jackknife; those by influence functions tend to be too short."
+                if method == "jackknife"
+                else 'Intervals by influence functions tend to be too short then; ask for method = "bootstrap".'
+            ),
+            numbers={"smaller_arm": smaller, "coefficients": coefficients},
+        ),
+    )
 
 
 def check_horizons(horizons: Sequence[float]) -> list[float]:

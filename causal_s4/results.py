@@ -332,7 +332,10 @@ class Weights:
         UsageError
             When a value is negative, missing or infinite, or all are zero.
         """
-        array = np.array(values, dtype=float).ravel()
+        try:
+            array = np.array(values, dtype=float).ravel()
+        except (TypeError, ValueError):
+            raise UsageError("weights must be numbers, one for each patient; found something else among them") from None
         bad = np.flatnonzero(~np.isfinite(array) | (array < 0))
         if bad.size:
             rows = ", ".join(str(row + 1) for row in bad[:5])

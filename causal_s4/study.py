@@ -249,7 +249,7 @@ def prepare(effort: Effort, protocol: Protocol) -> None:
         problems = [
             Problem(
                 where=name,
-                found=f'would have no effect, for intervals come from method = "{protocol.inference.method}"',
+                found=f"would have no effect, for {_intervals_from(protocol.inference.method)}",
                 todo='Leave it out, or ask for method = "bootstrap"',
             )
             for name, value in asked.items()
@@ -263,6 +263,10 @@ def prepare(effort: Effort, protocol: Protocol) -> None:
         files = {"the data": protocol.data.file, "the graph": protocol.dag.file, "the history": protocol.data.history}
         kept_for = {name: sha256_of(protocol.resolve(file)) for name, file in files.items() if file is not None}
         claim(effort.resume, {"the study file": protocol.sha256(), **kept_for})
+
+
+def _intervals_from(method: str | None) -> str:
+    return "no method of intervals is chosen" if method is None else f'intervals come from method = "{method}"'
 
 
 def refuse_blocks_of(protocol: Protocol) -> None:

@@ -213,7 +213,7 @@ def cluster(scheduler: str) -> Iterator[Any]:
     except ImportError:
         raise UsageError("a cluster needs the package 'distributed': install causal-s4[cluster]") from None
     try:
-        client = distributed.Client(scheduler, timeout=_PATIENCE, set_as_default=False)
+        client = distributed.Client(scheduler, timeout=_PATIENCE)
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             f"no Dask scheduler answers at {scheduler!r} ({type(error).__name__}, within {_PATIENCE} seconds). "

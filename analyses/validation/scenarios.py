@@ -252,8 +252,8 @@ _SCENARIOS = (
     _kinds("unmeasured confounder", "x2 is not recorded.", recorded=("x1", "x3")),
     _kinds(
         "covariate-dependent censoring",
-        "Loss to follow-up depends on x1 and x2, and no analysis here models it but the conditional one.",
-        informative_loss=0.03,
+        "The treated with x2 = 1, who do badly, and the controls without are lost sooner; the weights know nothing of it.",
+        informative_loss=0.01,
     ),
     _kinds(
         "rare subtype",
@@ -288,6 +288,14 @@ _SCENARIOS = (
             resampled=_KEY,
         )
         for effect in ("null", "protective")
+    ),
+    Scenario(
+        name="registry, n=400",
+        about="The same registry with 400 women, some ten operated ones for each coefficient; no effect.",
+        source=Registry(effect="null"),
+        n=400,
+        replicates=STRESS,
+        estimators=("naive", "logistic, ATE", "logistic, ATO", "entropy balancing, ATE", *_FIRTH),
     ),
     *(
         Scenario(

@@ -47,7 +47,7 @@ class World:
     rare : float
         Share of patients of a rare subtype, with seldom treatment and a poor outlook.
     informative_loss : float
-        Monthly rate at which patients with x2 = 1 and x1 = 0 are lost, e times as many of them and 1/e of the others.
+        Monthly rate of loss: e times that for the treated with x2 = 1 and controls with x2 = 0, 1/e times for others.
     missing : bool
         Whether x2 has no value for some, by treatment, event and x1.
     recorded : tuple of str
@@ -80,7 +80,7 @@ class World:
         censored = _FIRST + (_LAST - _FIRST) * uniforms(seed, 3, n, 1)[:, 0]
         if self.informative_loss:
             loss = unit_exponential(uniforms(seed, 6, n, 1)[:, 0])
-            censored = np.minimum(censored, loss / (self.informative_loss * np.exp(2 * x["x2"] * (1 - x["x1"]) - 1)))
+            censored = np.minimum(censored, loss / (self.informative_loss * np.exp(2 * (x["x2"] == treatment) - 1)))
         event = (death <= censored).astype(np.int64)
         if self.missing:
             gap = expit(-2.0 + 1.2 * event + 1.0 * treatment * (1 - event) + 0.5 * x["x1"])

@@ -328,6 +328,8 @@ class RiskTable:
             Naming all missing columns, intervals that do not run forward, overlapping rows of one
             patient within an arm, and codes outside those above.
         """
+        if time_unit not in list(TimeUnit):
+            raise UsageError(f"time_unit must be one of {', '.join(TimeUnit)}; found {time_unit!r}")
         needed = [id, start, stop, event, arm, *([weight] if weight else []), *covariates]
         absent = [name for name in needed if name not in frame.columns]
         if absent:

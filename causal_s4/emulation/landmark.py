@@ -98,7 +98,7 @@ def landmark_cohort(
         attrition=(
             *cohort.attrition,
             AttritionStep(
-                step=f"No {chosen.name.lower()} by the landmark of {label}",
+                step=f"No event ({chosen.name}) by the landmark of {label}",
                 n=n - int(died.sum()),
                 excluded=int(died.sum()),
             ),

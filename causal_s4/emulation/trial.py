@@ -67,7 +67,7 @@ def emulate(cohort: Cohort, protocol: Protocol, outcome: str, length: Duration |
     chosen = length if length is not None else lengths(protocol)[0]
     carry = None if time_zero.max_carry is None else time_zero.max_carry.to(cohort.time_unit)
     if time_zero.design is Design.BASELINE:
-        findings = alignment_findings(check_alignment(cohort, outcome)) if protocol.treatment.start else ()
+        findings = alignment_findings(check_alignment(cohort, outcome))
         return Trial(cohort=cohort, table=cohort.risk_table(outcome), findings=findings)
     if time_zero.design is Design.TIME_DEPENDENT:
         table = time_dependent_table(cohort, outcome)

@@ -16,7 +16,12 @@ from causal_s4.results import Finding, Floats, Weights, read_only
 
 FEW_EFFECTIVE = 400.0
 """Below this effective sample size of the treated clones at the end of the grace period, intervals take the weights
-as known: the corrected ones tend to be too short then, these rather too long."""
+as known: the corrected ones tend to be too short then, these rather too long.
+
+Simulated registries of the null world of stage4-timeline, with response in the model: of 2,000 patients (effective
+sample size 246; 400 registries) the corrected standard errors are 0.92 to 0.94 of the spread of the estimates and their
+95% intervals cover 91 to 93%, with the weights as known 1.02 to 1.04 and 94 to 96%; of 1,000 patients (123; 400) 0.95 to
+0.97 against 1.07 to 1.11."""
 _TOO_FEW, _TOO_HEAVY, _MEAN_OFF = 50.0, 0.1, 0.1
 _ARMS = ((1, "treated"), (0, "control"))
 

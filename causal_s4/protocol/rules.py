@@ -387,14 +387,15 @@ def _quantile_method(draft: Draft) -> Iterator[Flaw]:
 
 def _inference_options(draft: Draft) -> Iterator[Flaw]:
     method = draft("inference", "method")
+    taken = () if method is None else VARIANCES[method].options
     for option in sorted({option for record in VARIANCES.values() for option in record.options}):
-        if option in VARIANCES[method].options or not _readable(draft, ("inference", option)):
+        if option in taken or not _readable(draft, ("inference", option)):
             continue
         if draft("inference", option) is not None:
             takers = [name for name, record in VARIANCES.items() if option in record.options]
             yield Flaw(
                 path=("inference", option),
-                found=f"would have no effect with method {quoted(method)}",
+                found="would have no effect " + ("without a method" if method is None else f"with method {quoted(method)}"),
                 todo=f"Leave it out, or set method to {one_of(takers)}",
             )
 

@@ -334,8 +334,10 @@ class Initiation(Terms):
 class Inference(Part):
     """How intervals are made."""
 
-    method: Annotated[str, choice(*VARIANCES)] = Field(
-        default="influence", description="influence, bootstrap or jackknife."
+    method: Annotated[str, choice(*VARIANCES)] | None = Field(
+        default=None,
+        description="influence, bootstrap or jackknife; if left out, influence, and the jackknife for weighted effects "
+        "when the smaller arm has fewer than ten patients for each coefficient of the propensity model.",
     )
     replicates: Annotated[int, whole(2, MOST_REPLICATES)] | None = Field(
         default_factory=lambda data: 1000 if data["method"] == "bootstrap" else None,

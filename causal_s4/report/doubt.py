@@ -20,6 +20,7 @@ from causal_s4.results import Finding, SensitivityResult, StudyResult
 
 MOST_ROWS = 12
 """A longer table is folded away under its caption."""
+_ODDS_TIPPING, _ODDS_BENCHMARK = "tipping point of the odds", "benchmarks of the odds"
 _QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "What if something that matters was not measured?",
@@ -35,7 +36,7 @@ _QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "What if like patients were not equally likely to be treated?",
-        ("marginal sensitivity model", "rosenbaum bounds"),
+        ("marginal sensitivity model", _ODDS_TIPPING, _ODDS_BENCHMARK, "rosenbaum bounds"),
     ),
     ("Does treatment seem to do what it cannot do?", ("negative control", "refuter")),
     ("Does the answer hang on the weights?", ("truncation grid", "trimming grid", "estimand switch")),
@@ -47,7 +48,14 @@ _QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Does it hang on any one choice?", ("specification curve",)),
     ("Does it agree with randomised trials?", ("rct benchmark",)),
 )
-_MERGED = ("marginal sensitivity model", "rosenbaum bounds", "refuter", "probabilistic bias analysis", "e-value")
+_MERGED = (
+    "marginal sensitivity model",
+    "rosenbaum bounds",
+    "refuter",
+    "probabilistic bias analysis",
+    "e-value",
+    "rct benchmark",
+)
 _IN_WORDS = {
     "rmst difference": "difference in restricted mean survival",
     "rmst ratio": "ratio of restricted mean survival",
@@ -147,6 +155,15 @@ def opening(reading: Reading) -> list[str]:
 
 def _of(reading: Reading, method: str) -> list[SensitivityResult]:
     return [each for each in reading.result.sensitivity if each.method == method]
+
+
+def _kind(result: SensitivityResult) -> str:
+    """Return the method of an analysis, told apart by what it solves for where two share a name."""
+    if result.method == "tipping point" and result.parameters.get("solved_for") == "lambda":
+        return _ODDS_TIPPING
+    if result.method == "leave one out" and result.unit == "odds factor":
+        return _ODDS_BENCHMARK
+    return result.method
 
 
 def preferred_e_value(reading: Reading) -> SensitivityResult | None:
@@ -250,12 +267,15 @@ def _trials(reading: Reading) -> Iterator[str]:
     randomised = [each for each in _of(reading, "rct benchmark") if "random" in str(each.parameters.get("design"))]
     if not randomised:
         return
-    apart = [each for each in randomised if each.value is not None and abs(each.value) >= 1.96]
+    apart = sum(each.value is not None and abs(each.value) >= _CHANCE for each in randomised)
     count = reading.numbers.count
     yield (
-        f"From {count(len(randomised))} published randomised {plural(len(randomised), 'estimate')} it differs by more than chance "
-        f"would make likely in {count(len(apart)) if apart else 'none'}."
+        f"It lies {reading.numbers.number(_CHANCE, 2)} standard errors or more from {count(apart) if apart else 'none'} of "
+        f"{count(len(randomised))} published randomised {plural(len(randomised), 'estimate')}."
     )
+
+
+_CHANCE = 1.96
 
 
 def _measure(result: SensitivityResult) -> str:
@@ -295,11 +315,12 @@ def at_a_glance(shown: Iterable[tuple[str, Sequence[Doubt]]]) -> Table | None:
 
 def by_question(reading: Reading) -> list[tuple[str, list[Doubt]]]:
     """Return the analyses by the question they answer; questions without one are left out."""
-    known = {method for _, methods in _QUESTIONS for method in methods}
+    probed = reading.result.sensitivity
+    known = {kind for _, kinds in _QUESTIONS for kind in kinds}
     groups = {
-        question: [each for method in methods for each in _of(reading, method)] for question, methods in _QUESTIONS
+        question: [each for kind in kinds for each in probed if _kind(each) == kind] for question, kinds in _QUESTIONS
     }
-    others = [each for each in reading.result.sensitivity if each.method not in known]
+    others = [each for each in probed if _kind(each) not in known]
     if others:
         groups["Other analyses"] = others
     number = 0
@@ -328,7 +349,7 @@ def _together(results: Sequence[SensitivityResult]) -> Iterator[list[Sensitivity
 
 def _shown(reading: Reading, together: Sequence[SensitivityResult], number: int) -> Doubt:
     first = together[0]
-    whole = _whole(first, together)
+    whole = _whole(reading, first, together)
     name = _name(first)
     answer = _ANSWERS.get(first.method, _plain_answer)(reading, whole, together)
     table = tables.sensitivity_table(reading, whole, number)
@@ -347,12 +368,16 @@ def _shown(reading: Reading, together: Sequence[SensitivityResult], number: int)
     )
 
 
-def _whole(first: SensitivityResult, together: Sequence[SensitivityResult]) -> SensitivityResult:
+def _whole(reading: Reading, first: SensitivityResult, together: Sequence[SensitivityResult]) -> SensitivityResult:
     """Return analyses that belong together as one, with the rows of all."""
     if first.method == "e-value":
         return replace(first, table=tuple(_e_value_row(each) for each in together)) if len(together) > 1 else first
     if first.method == "specification curve":
         return replace(first, table=tuple(_by_choice(first)))
+    if first.method == "rct benchmark":
+        return replace(first, table=tuple(row for each in together for row in _trial_rows(reading, each)))
+    if first.method == "marginal sensitivity model" and "lambda" in first.table[0]:
+        return replace(first, table=tuple(_bounds_row(reading, row) for each in together for row in each.table))
     if len(together) == 1:
         return first
     if first.method == "refuter":
@@ -393,6 +418,8 @@ _WRITTEN = {"True": "yes", "False": "no"}
 
 def _setting(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) > 1:
+            return "all of them together"
         return "; ".join(str(each.get("name", each)) if isinstance(each, Mapping) else str(each) for each in value)
     return str(value)
 
@@ -406,6 +433,39 @@ def _e_value_row(result: SensitivityResult) -> dict[str, Any]:
         "e_value": result.value,
         "e_value_of_the_limit": result.bound,
     }
+
+
+def _bounds_row(reading: Reading, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "lambda": row["lambda"],
+        "bounds": _between(reading, row.get("lower"), row.get("upper")),
+        "interval_of_the_bounds": _between(reading, row.get("interval_lower"), row.get("interval_upper")),
+    }
+
+
+def _between(reading: Reading, lower: float | None, upper: float | None) -> str | None:
+    write = reading.numbers
+    if lower is None or upper is None:
+        return None
+    return write.interval(write.number(lower, 2), write.number(upper, 2))
+
+
+def _trial_rows(reading: Reading, result: SensitivityResult) -> Iterator[dict[str, Any]]:
+    for row in result.table:
+        pair = str(row.get("analysis") or ""), str(row.get("population") or "")
+        yield {
+            "benchmark": row.get("benchmark"),
+            "design": row.get("design"),
+            "published": row.get("published"),
+            "published_lower": row.get("published_lower"),
+            "published_upper": row.get("published_upper"),
+            "analysis": reading.analysis(pair),
+            "observed": row.get("observed"),
+            "standard_errors_apart": row.get("z"),
+            "estimate_agrees": row.get("estimate_agrees"),
+            "difference_agrees": row.get("difference_agrees"),
+            "conclusion_agrees": row.get("conclusion_agrees"),
+        }
 
 
 def _refuter_row(result: SensitivityResult) -> dict[str, Any]:
@@ -423,9 +483,9 @@ def _refuter_row(result: SensitivityResult) -> dict[str, Any]:
 def _name(result: SensitivityResult) -> str:
     if result.method == "bias factor" and result.target.get("benchmark") is not None:
         return "Strength of measured covariates"
-    if result.method == "tipping point" and result.parameters.get("solved_for") == "lambda":
+    if _kind(result) == _ODDS_TIPPING:
         return "Where the bounds reach zero"
-    if result.method == "leave one out" and result.unit == "odds factor":
+    if _kind(result) == _ODDS_BENCHMARK:
         return "What leaving a covariate out does to the odds of treatment"
     if result.method == "informative censoring" and "weights" in result.parameters:
         return "Weights for loss to follow-up"
@@ -434,11 +494,11 @@ def _name(result: SensitivityResult) -> str:
     if result.method == "negative control":
         kind = result.parameters.get("kind")
         return f"Negative control {kind}" if kind else "Early events"
-    if result.method == "rct benchmark":
-        return clean(str(result.parameters.get("benchmark") or "Published estimate"))
-    return {"e-value": "E-values", "rosenbaum bounds": "Matched pairs (Rosenbaum)"}.get(
-        result.method, capital(clean(result.method))
-    )
+    return {
+        "e-value": "E-values",
+        "rct benchmark": "Published estimates",
+        "rosenbaum bounds": "Matched pairs (Rosenbaum)",
+    }.get(result.method, capital(clean(result.method)))
 
 
 def _settings(reading: Reading, result: SensitivityResult) -> str:
@@ -468,7 +528,7 @@ def _range(reading: Reading, result: SensitivityResult) -> str:
     if result.lower is None or result.upper is None:
         return ""
     low, high = (_number(reading, result, each) for each in (result.lower, result.upper))
-    return low if low == high else f"{low} {reading.numbers.to} {high}"
+    return low if low == high else reading.numbers.interval(low, high)
 
 
 def _plain_answer(reading: Reading, result: SensitivityResult, together: Together) -> str:
@@ -478,7 +538,9 @@ def _plain_answer(reading: Reading, result: SensitivityResult, together: Togethe
     if result.value is None:
         return f"between {found}" if found else "see the table" if result.table else "none"
     said = _number(reading, result, result.value)
-    return f"{said}; in the rows {found}" if found and result.table else f"{said} ({found})" if found else said
+    if not found or found == said:
+        return said
+    return f"{said}; in the rows {found}" if "range" in result.parameters else f"{said} ({found})"
 
 
 def _answer_e_value(reading: Reading, result: SensitivityResult, together: Together) -> str:
@@ -552,17 +614,25 @@ def _answer_curve(reading: Reading, result: SensitivityResult, together: Togethe
     )
 
 
-def _answer_trial(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    published = result.parameters.get("published")
-    if result.value is None or published is None or not result.table:
-        return _plain_answer(reading, result, together)
-    write, row = reading.numbers, result.table[0]
-    agrees = [name for name in ("estimate", "difference", "conclusion") if row.get(f"{name}_agrees")]
-    limits = write.interval(*(write.ratio(float(result.parameters[f"published_{end}"])) for end in ("lower", "upper")))
+def _answer_trials(reading: Reading, result: SensitivityResult, together: Together) -> str:
+    found = [(each, row) for each in together if (row := _own_row(each)) is not None]
+    if not found:
+        return "see the table"
+    write = reading.numbers
+    apart = [write.number(each.value, 1) for each, _ in found if each.value is not None]
+    inside = sum(bool(row.get("estimate_agrees")) for _, row in found)
+    near = sum(bool(row.get("difference_agrees")) for _, row in found)
+    same = sum(bool(row.get("conclusion_agrees")) for _, row in found)
     return (
-        f"published {write.ratio(float(published))} ({limits}); {write.number(result.value, 1)} standard errors apart; "
-        f"{'agree in ' + ', '.join(agrees) if agrees else 'no agreement'}"
+        f"of {write.count(len(found))}, {write.count(inside)} intervals hold the estimate, {write.count(near)} differ by no more "
+        f"than chance, {write.count(same)} lead to the same conclusion; standard errors apart: {', '.join(apart)}"
     )
+
+
+def _own_row(result: SensitivityResult) -> Mapping[str, Any] | None:
+    """Return the row of the estimate that a benchmark's answer is about."""
+    own = result.target.get("analysis"), result.target.get("population")
+    return next((row for row in result.table if (row.get("analysis"), row.get("population")) == own), None)
 
 
 _ANSWERS: Mapping[str, Callable[[Reading, SensitivityResult, Together], str]] = {
@@ -575,7 +645,7 @@ _ANSWERS: Mapping[str, Callable[[Reading, SensitivityResult, Together], str]] = 
     "rosenbaum bounds": _answer_pairs,
     "refuter": _answer_refuters,
     "specification curve": _answer_curve,
-    "rct benchmark": _answer_trial,
+    "rct benchmark": _answer_trials,
 }
 
 

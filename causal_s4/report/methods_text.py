@@ -161,7 +161,9 @@ def _strategies(reading: Reading) -> Said:
     zero = reading.result.protocol.time_zero
     if zero.design == Design.CLONE_CENSOR_WEIGHT:
         later = "then or later" if zero.never else "until then, and usual practice afterwards"
-        yield _say(f"Starting {treated} within {zero.grace_period[0]} of time zero was compared with {control} {later}.")
+        yield _say(
+            f"Starting {treated} within {zero.grace_period[0]} of time zero was compared with {control} {later}."
+        )
         yield from _rules_of_treatment(reading)
     elif zero.design == Design.LANDMARK:
         yield _say(f"Having started {treated} by the landmark was compared with {control} until then.")

@@ -133,7 +133,9 @@ def _strategies(reading: Reading) -> tuple[str, str]:
     zero = reading.result.protocol.time_zero
     if zero.design == Design.CLONE_CENSOR_WEIGHT:
         later = "then or later" if zero.never else "until then"
-        released = [f"{mid(reading.covariate(column))} is {join(map(str, zero.unless[column]))}" for column in zero.unless]
+        released = [
+            f"{mid(reading.covariate(column))} is {join(map(str, zero.unless[column]))}" for column in zero.unless
+        ]
         unless = f" unless {' or '.join(released)} first" if released else ""
         return (
             f"{treated} within {zero.grace_period[0]} of time zero{unless}, against {control} {later}",

@@ -710,6 +710,8 @@ def sensitivity_table(reading: Reading, result: SensitivityResult, number: int) 
     shown = [key for key in keys if not any(key in pair for pair in limits.values())]
 
     def answer(value: Any, key: str) -> str:
+        if key == "covariate" and isinstance(value, str):
+            return clean(reading.covariate(value))
         if isinstance(value, float) and (key in limits or key in _ANSWERS):
             return reading.numbers.number(value, 2)
         if key.startswith("p_") and isinstance(value, float):

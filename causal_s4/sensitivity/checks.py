@@ -94,9 +94,14 @@ class Checker:
 
     def choice(self, where: str, value: Any, allowed: Sequence[str]) -> bool:
         """Return whether a word is one of those allowed."""
-        if value in allowed:
+        is_text = isinstance(value, str)
+        if is_text and value in allowed:
             return True
-        self.refuse(where, f"found {value!r}", expected=" or ".join(repr(each) for each in allowed))
+        self.refuse(
+            where,
+            f"found {value if is_text else type(value).__name__!r}",
+            expected=" or ".join(repr(each) for each in allowed),
+        )
         return False
 
     def array(

@@ -98,11 +98,20 @@ def loss_bounds(question: Question) -> SensitivityResult:
                 weights=question.answered.weights,
             )
             rows.append(row)
+    for row in rows:  # the differences are what is bounded, and stand first
+        row |= {
+            f"hazard_ratio{end}": row.pop(name)
+            for end, name in (("", "value"), ("_lower", "lower"), ("_upper", "upper"))
+        }
     differences = [row["survival_difference"] for row in rows if row["survival_difference"] is not None]
     return SensitivityResult(
         method="loss bounds",
         target=question.target("survival difference", question.horizon),
-        parameters={"lost_treated": int((gone & treated).sum()), "lost_control": int((gone & ~treated).sum())},
+        parameters={
+            "lost_treated": int((gone & treated).sum()),
+            "lost_control": int((gone & ~treated).sum()),
+            "range": "lower and upper are those of the differences in the table",
+        },
         value=question.answered.effects["survival difference"].value,
         lower=min(differences, default=None),
         upper=max(differences, default=None),

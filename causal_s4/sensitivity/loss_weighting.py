@@ -62,7 +62,11 @@ def loss_weighting(question: Question, estimate: TableEstimator) -> SensitivityR
     return SensitivityResult(
         method="informative censoring",
         target=question.target(Measure.HAZARD_RATIO, question.horizon),
-        parameters={"weights": "inverse probability of staying in follow-up", "lost": int(gone.sum())},
+        parameters={
+            "weights": "inverse probability of staying in follow-up",
+            "lost": int(gone.sum()),
+            "range": "lower and upper are those of the estimates in the table",
+        },
         value=rows[-1]["value"],
         lower=min(values, default=None),
         upper=max(values, default=None),

@@ -16,6 +16,7 @@ from causal_s4.sensitivity.checks import Checker, name_rows
 _COLUMNS = ("treated_time", "treated_event", "control_time", "control_event")
 _STATISTICS = ("sign", "prentice-wilcoxon")
 _ALTERNATIVES = ("observed", "benefit", "harm")
+_MOST_PAIRS = 10_000_000
 _GAMMA = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0)
 
 
@@ -148,8 +149,8 @@ def _check_source(check: Checker, pairs: Any, counts: Mapping[str, int | None], 
         check.refuse("pairs", f"found {type(pairs).__name__}", expected="a table with the columns of the pairs")
     if pairs is None:
         for name, value in given.items():
-            if check.number(name, value, at_least=0) and value != int(value):
-                check.refuse(name, f"found {value}", expected="a whole number")
+            if check.number(name, value, at_least=0) and (value != int(value) or value > _MOST_PAIRS):
+                check.refuse(name, f"found {value:g}", expected=f"a whole number, at most {_MOST_PAIRS:,}")
         if len(given) < len(counts):
             absent = ", ".join(name for name in counts if name not in given)
             check.refuse(absent, "not given", expected="pairs, or both treated_first and control_first")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from causal_s4.kernels.aalen_johansen import AalenJohansen
 from causal_s4.kernels.kaplan_meier import KaplanMeier
 from causal_s4.kernels.risk_sets import RiskSets
 from causal_s4.results import SensitivityResult
@@ -60,17 +61,17 @@ def _contrasts(question: Question, name: str) -> Iterator[tuple[str, np.ndarray]
     column = question.cohort.covariates[name]
     if isinstance(column.dtype, pd.CategoricalDtype):
         for level in column.cat.categories:
-            yield f"{name} {level} against the others", (column == level).to_numpy()
+            yield f"{level} against the others", (column == level).to_numpy()
         return
     values = column.to_numpy(dtype=float)
     if len(np.unique(values)) == 2:
-        yield f"{name} {values.max():g} against {values.min():g}", values == values.max()
+        yield f"{values.max():g} against {values.min():g}", values == values.max()
         return
     cut = float(np.median(values))
     high = values > cut
     if not high.any():
         return
-    yield f"{name} above {cut:g} against the others", high
+    yield f"above {cut:g} against the others", high
 
 
 def _row(question: Question, name: str, label: str, inside: np.ndarray) -> dict[str, Any] | None:
@@ -98,9 +99,11 @@ def _either_way(one: float, other: float) -> float:
 
 
 def _risk(question: Question, members: np.ndarray) -> float:
-    """Return the risk of the event by the horizon, by the Kaplan-Meier method."""
-    time, event = question.data.time[members], question.data.event[members] == 1
-    if not event.any():
+    """Return the risk of the event by the horizon; where events compete, its cumulative incidence."""
+    time, event = question.data.time[members], question.data.event[members]
+    if not (event == 1).any():
         return 0.0
-    curve = KaplanMeier.fit(RiskSets.of(None, time, event), np.ones(time.size))
-    return 1 - curve.survival_at(question.horizon)
+    sets, weight = RiskSets.of(None, time, event > 0), np.ones(time.size)
+    if question.competes:
+        return AalenJohansen.fit(sets, weight, event == 1).incidence_at(question.horizon)
+    return 1 - KaplanMeier.fit(sets, weight).survival_at(question.horizon)

@@ -195,7 +195,7 @@ def read_ratio(subject: str, **arguments: Unpack[RatioArguments]) -> RatioEstima
         check.raise_if_any()
     ((name, value),) = given.items()
     if name in _NEEDS_FREQUENCY:
-        outcome = outcome or "common"
+        outcome = "common" if outcome is None else outcome
         check.choice("outcome", outcome, FREQUENCY)
     elif outcome is not None:
         check.refuse(

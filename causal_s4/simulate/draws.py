@@ -9,6 +9,9 @@ import numpy as np
 from causal_s4.errors import UsageError
 from causal_s4.results import Floats, Ints
 
+MOST_PATIENTS = 50_000_000
+"""Simulated at once, at most."""
+
 
 def uniforms(seed: int, stage: int, n: int, columns: int, block: int | None = None) -> Floats:
     """Draw the uniform numbers of one stage of a world.
@@ -31,7 +34,14 @@ def uniforms(seed: int, stage: int, n: int, columns: int, block: int | None = No
     -------
     ndarray, shape (n, columns)
         In [0, 1).
+
+    Raises
+    ------
+    UsageError
+        For more than :data:`MOST_PATIENTS`.
     """
+    if n > MOST_PATIENTS:
+        raise UsageError(f"at most {MOST_PATIENTS:,} patients are simulated at once; found {n:,}")
     key = (stage,) if block is None else (stage, block)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key)).random((n, columns))
 
@@ -72,7 +82,7 @@ def read_effect(effect: str | None, hazard_ratio: float | None, named: Mapping[s
         found = f"effect={effect!r} and hazard_ratio={hazard_ratio!r}"
         raise UsageError(f"give effect or hazard_ratio, not both; found {found}")
     if hazard_ratio is None:
-        return named[known(effect or default, named, "effect")]
+        return named[known(default if effect is None else effect, named, "effect")]
     return positive(hazard_ratio, "hazard_ratio")
 
 
@@ -86,9 +96,11 @@ def known(name: str, names: Mapping[str, object] | Sequence[str], what: str) -> 
     """
     import difflib
 
+    if not isinstance(name, str):
+        raise UsageError(f"{what} must be text, one of {', '.join(names)}; found a {type(name).__name__}")
     if name in names:
         return name
-    near = difflib.get_close_matches(str(name), list(names), n=1)
+    near = difflib.get_close_matches(name, list(names), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise UsageError(f"unknown {what} {name!r}; expected one of {', '.join(names)}{hint}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,19 +13,18 @@ from docs.make.markdown import table, write
 SHOWN = 10  # numbers of a function in the table; all are counted
 
 
-def write_against_r(folder: Path, *, only: Sequence[str] = tuple(SOURCES)) -> None:
+def write_against_r(folder: Path, pairs: Sequence[Pair] = ()) -> None:
     """Write the summary, and the numbers themselves.
 
     Parameters
     ----------
     folder : Path
-    only : sequence of str
-        Which comparisons to make; all by default.
+    pairs : sequence of Pair
+        What is compared; everything by default.
     """
-    pairs = [pair for name in only for pair in SOURCES[name]()]
+    pairs = pairs or [pair for source in SOURCES.values() for pair in source()]
     write(folder / "summary.md", summary(pairs))
     write(folder / "numbers.md", numbers(pairs))
-    write(folder / "functions.json", json.dumps(sorted(by_function(pairs))) + "\n")
 
 
 def by_function(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
@@ -43,7 +41,7 @@ def summary(pairs: Sequence[Pair]) -> str:
         (
             f"`{function}`",
             f"{len(own):,}",
-            f"{max(pair.difference for pair in own):.0e}",
+            distance(max(pair.difference for pair in own)),
             "; ".join(dict.fromkeys(pair.software for pair in own)),
         )
         for function, own in by_function(pairs).items()
@@ -58,11 +56,16 @@ def numbers(pairs: Sequence[Pair]) -> str:
     for function, own in by_function(pairs).items():
         chosen = [own[int(k)] for k in np.linspace(0, len(own) - 1, min(SHOWN, len(own)))]
         rows = [
-            (*each[1:3], digits(each.ours), digits(each.theirs), each.software, f"{each.difference:.0e}")
+            (*each[1:3], digits(each.ours), digits(each.theirs), each.software, distance(each.difference))
             for each in chosen
         ]
         parts.append(f"### `{function}`\n\n{table(headings, rows, right=(2, 3, 5))}")
     return "\n".join(parts)
+
+
+def distance(value: float) -> str:
+    """Return a difference to one digit."""
+    return f"{value:.0e}" if value else "0"
 
 
 def digits(value: float) -> str:

@@ -246,36 +246,6 @@ def competing_effects() -> Iterator[Pair]:
 # --- time zero ----------------------------------------------------------------------------------
 
 
-@cache
-def transplants(rows: bool) -> s4.Cohort:
-    """Return the heart transplant programme: from rows of ``heart``, or patients of ``jasa``."""
-    from lifelines.datasets import load_stanford_heart_transplants
-
-    covariates = ["age", "surgery", "year"]
-    if rows:
-        each = load_stanford_heart_transplants()
-        first = {name: (name, "first") for name in covariates}
-        frame = each.groupby("id").agg(day=("stop", "max"), death=("event", "max"), **first)
-        frame["start"] = each[each["transplant"] == 1].set_index("id")["start"]
-        frame = frame.reset_index()
-    else:
-        names = {"sid": "id", "ft": "day", "fustat": "death", "wt": "start"}
-        frame = pd.read_csv(REFERENCE / "heart_patients.csv").rename(columns=names)
-    return s4.Cohort.from_frame(
-        frame.assign(transplant=frame["start"].notna().astype(int)),
-        id="id",
-        treatment="transplant",
-        treated=1,
-        control=0,
-        time="day",
-        event="death",
-        event_value=1,
-        time_unit="days",
-        covariates=covariates,
-        treatment_start="start",
-    )
-
-
 def log_hazard_ratio(source: s4.Cohort | s4.RiskTable, **options: Any) -> float:
     """Return our log hazard ratio."""
     value = s4.estimate_effects(source, **options).one(measure="hazard ratio").value
@@ -289,10 +259,10 @@ def time_zero() -> Iterator[Pair]:
     yield from alignment()
     for ties in ("efron", "breslow"):
         expected = theirs[f"td_heart_unadj_{ties}"]["coef"]["transplant1"]
-        ours = log_hazard_ratio(s4.time_dependent_table(transplants(True)), ties=ties)
+        ours = log_hazard_ratio(s4.time_dependent_table(golden().transplants("heart")), ties=ties)
         yield Pair("time_dependent_table", f"log hazard ratio ({ties})", HEART, ours, expected, SURVIVAL)
     for day in (30, 60, 90):
-        cohort, expected = s4.landmark_cohort(transplants(False), day), theirs[f"landmark_{day}"]
+        cohort, expected = s4.landmark_cohort(golden().transplants("jasa"), day), theirs[f"landmark_{day}"]
         of = f"{HEART}, day {day}"
         yield Pair("landmark_cohort", "patients at risk", of, len(cohort), expected["n"], SURVIVAL)
         yield Pair(
@@ -304,7 +274,7 @@ def time_zero() -> Iterator[Pair]:
 
 def alignment() -> Iterator[Pair]:
     """Compare the follow-up before treatment."""
-    theirs, found = golden().reference("overlap_alignment_truth.json"), s4.check_alignment(transplants(False))
+    theirs, found = golden().reference("overlap_alignment_truth.json"), s4.check_alignment(golden().transplants("jasa"))
     for what, ours, key in (
         ("treated after time zero", found.later, "heart_later"),
         ("days before treatment", found.misplaced, "heart_misplaced_days"),
@@ -320,7 +290,7 @@ def clones(theirs: Mapping[str, Any]) -> Iterator[Pair]:
     software = f"{SURVIVAL}, scripts/clone_censor.R"
     for grace in (30, 60):
         table, expected = (
-            s4.clone_censor(transplants(False), grace_period=grace, timing="maringe"),
+            s4.clone_censor(golden().transplants("jasa"), grace_period=grace, timing="maringe"),
             theirs[f"ccw_grace_{grace}"]["weighted"],
         )
         of = f"{HEART}, grace {grace} days"
@@ -338,7 +308,7 @@ def clones(theirs: Mapping[str, Any]) -> Iterator[Pair]:
 
 def ladder(theirs: Mapping[str, Any]) -> Iterator[Pair]:
     """Compare the rungs that R's survival has a name for."""
-    rungs = s4.bias_ladder(transplants(True), landmarks=[], grace_periods=[]).rungs
+    rungs = s4.bias_ladder(golden().transplants("heart"), landmarks=[], grace_periods=[]).rungs
     for analysis, adjusts_for, key, term in (
         ("naive", "nothing", "naive_ever_transplant", "transplant"),
         ("multivariable", "time zero", "naive_ever_adj", "transplant"),

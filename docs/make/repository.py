@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 from pathlib import Path
 
-from docs.make.markdown import ROOT, plain, table, write
+from docs.make.markdown import ROOT, write
 
 SOURCES = {
     "benchmarks.md": "benchmarks/README.md",
@@ -16,7 +15,6 @@ SOURCES = {
     "changes.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
 }
-VALIDATION = ROOT / "analyses" / "validation"
 _LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]+\)")
 _NOT_RUN = "The validation study has not been run in this copy of the repository.\n"
 
@@ -26,9 +24,17 @@ def write_repository_pages(folder: Path) -> None:
     for name, source in SOURCES.items():
         write(folder / name, body((ROOT / source).read_text(encoding="utf-8")))
     shutil.copy(ROOT / "benchmarks" / "growth.svg", folder / "growth.svg")
-    readme, results = VALIDATION / "README.md", VALIDATION / "table.csv"
-    write(folder / "validation.md", body(readme.read_text(encoding="utf-8")) if readme.exists() else "")
-    write(folder / "validation_table.md", csv_table(results) if results.exists() else _NOT_RUN)
+    write(folder / "validation.md", validation(folder, ROOT / "analyses" / "validation"))
+
+
+def validation(folder: Path, study: Path) -> str:
+    """Return what the validation study wrote of its results, with a link to all of its numbers."""
+    page, results = study / "README.md", study / "table.csv"
+    text = body(page.read_text(encoding="utf-8")) if page.exists() else _NOT_RUN
+    if results.exists():
+        shutil.copy(results, folder / "validation.csv")
+        text += "\n[All numbers, as a table](generated/repository/validation.csv)\n"
+    return text
 
 
 def body(text: str) -> str:
@@ -42,10 +48,3 @@ def body(text: str) -> str:
         heading = line.startswith("#") and not inside
         found.append(f"#{line}" if heading else line if inside else _LINK.sub(r"\1", line))
     return "\n".join(found).strip() + "\n"
-
-
-def csv_table(path: Path) -> str:
-    """Return a table of results as it is committed."""
-    with path.open(encoding="utf-8", newline="") as file:
-        headings, *rows = list(csv.reader(file))
-    return table([each.replace("_", " ") for each in headings], [[plain(each) for each in row] for row in rows])

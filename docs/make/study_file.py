@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from causal_s4.probe.registry import ANALYSES, AnalysisKind
 from causal_s4.protocol.methods import DESIGNS, SENSITIVITY_ANALYSES, VARIANCES, WEIGHTING_METHODS
 from causal_s4.protocol.protocol import Protocol
 from docs.make.markdown import plain, table, write
@@ -24,7 +26,7 @@ def write_study_file(folder: Path) -> None:
     write(folder / "designs.md", designs())
     write(folder / "methods.md", weighting_methods())
     write(folder / "variances.md", variances())
-    write(folder / "sensitivity.md", "".join(f'* `[sensitivity."{name}"]`\n' for name in SENSITIVITY_ANALYSES))
+    write(folder / "sensitivity.md", sensitivity_blocks())
 
 
 def sections(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -34,6 +36,8 @@ def sections(schema: Mapping[str, Any]) -> Iterator[str]:
     top = {name: each for name, each in parts.items() if name not in nested}
     yield "### At the top\n\n" + keys(top, schema.get("required", []), schema)
     for name, (heading, part) in nested.items():
+        if name == "sensitivity":  # its blocks have a table of their own
+            continue
         shown = heading.format(name)
         yield f"### `{shown}`\n\n{part.get('description', '')}\n\n" + keys(
             part["properties"], part.get("required", []), schema
@@ -152,3 +156,48 @@ def variances() -> str:
         for record in VARIANCES.values()
     ]
     return table(("Method", "Its own options", "Source"), rows)
+
+
+def sensitivity_blocks() -> str:
+    """Return the options of each sensitivity analysis, and where it can be asked for."""
+    rows = []
+    for name in SENSITIVITY_ANALYSES:
+        kind = ANALYSES.get(name)
+        if kind is None:  # a list of landmarks or grace periods asks for it
+            key = f"time_zero.{name.removesuffix('-grid').replace('-', '_')}"
+            rows.append((f"`{name}`", f"a list in `{key}`", "–"))
+            continue
+        designs = "fixed arms" if kind.fixed_arms else "every design"
+        rows.append((f"`{name}`", f"{designs}, only if asked for" if kind.required else designs, options_of(kind)))
+    return table(("Block", "Made under", "Options, with their defaults"), rows)
+
+
+def options_of(kind: AnalysisKind) -> str:
+    """Return the options of a block, one a line."""
+    usual = inspect.signature(kind.run).parameters
+    lines = []
+    for name, read in kind.options.items():
+        default = usual[name].default if name in usual and name not in kind.required else None
+        shown = "" if default in (None, (), "") else f"; `{toml(default)}`"
+        lines.append(f"`{name}`: {'**required**, ' if name in kind.required else ''}{plain(expected(read))}{shown}")
+    return "<br>".join(lines) or "–"
+
+
+def toml(value: Any) -> str:
+    """Return a default as a study file would write it."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def expected(read: Callable[[Any], Any]) -> str:
+    """Return what an option may be, in the words of its own refusal."""
+    whole, item = refusal(read, None), refusal(read, [None])
+    return whole if item in ("", whole) else f"a list: {item}"
+
+
+def refusal(read: Callable[[Any], Any], value: Any) -> str:
+    """Return what a reader says that it expected; nothing when it takes the value."""
+    try:
+        read(value)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -104,6 +104,22 @@ def test_problems_of_cohort_and_history_come_together():
     assert "after the patient's follow-up ended (row 4)" in text
 
 
+def test_malformed_timelines_are_named_all_at_once():
+    """Rows after death, surgery after death, visits out of order and twice, and of somebody else."""
+    frame = COHORT.assign(months=[101.0, None, 50.0, None])
+    history = visits().assign(pid=[3, 3, 7, 9], time=[90, 30, 120, 10])
+    history = pd.concat([history, visits().assign(pid=[9, 88, 5, 5], time=[10, 5, 20, 401])], ignore_index=True)
+    text = refused(history, frame=frame, treatment_start="months")
+    for part in (
+        "months: 1 patient treated after the end of follow-up (row 1)",
+        "history, pid: 1 row of patients who are not in the cohort's file (row 6)",
+        "history, time: 1 row earlier than the row before of the same patient (row 2)",
+        "history, time: 1 row at the same time as another of the same patient (row 5)",
+        "history, time: 2 rows after the patient's follow-up ended (rows 3, 8); expected no value from the future",
+    ):
+        assert part in text
+
+
 def test_rows_at_the_last_day_are_no_future():
     assert len(build(visits(time=[0, 200, 100, 300])).history) == 4
 

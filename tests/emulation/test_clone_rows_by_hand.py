@@ -141,6 +141,34 @@ def test_death_untreated_on_the_last_day_counts_once_in_the_published_treated_ar
     assert weight(table, who, 1, 10.0) == 1.0
 
 
+def test_death_on_the_day_of_treatment_is_not_lost_in_the_published_arms(cohort):
+    """Published code keeps both clones at risk that day; the death stays with treatment."""
+    table = clone_censor(with_a_covariate(cohort), grace_period=GRACE, timing="maringe")
+    who = "dies on the day of treatment"
+    assert (deaths(table, who, 1), deaths(table, who, 0)) == ([4.0], [])
+
+
+def test_death_untreated_on_the_last_day_has_no_weight_under_any_timing(cohort):
+    """(g - s) / (g - a) is nothing at g; one day before, 1 / 5."""
+    for options in ({"timing": "natural", "natural_until": 5.0}, {"timing": "uniform"}):
+        table = clone_censor(cohort, grace_period=GRACE, **options)
+        assert weight(table, "dies untreated on the last day", 1, 10.0) is None
+        assert deaths(table, "dies untreated on the last day", 1) == []
+
+
+def test_last_follow_up_on_the_day_of_treatment():
+    """Treated and lost, or treated on the last day of the grace period and dead: treatment comes first each time."""
+    further = {"treated and lost": (6.0, 6.0, 0), "treated on the last day, dies": (10.0, 10.0, 1)}
+    patients = PATIENTS | further
+    table = clone_censor(hand(patients=patients), grace_period=GRACE)
+    for who, died in (("treated and lost", []), ("treated on the last day, dies", [10.0])):
+        number = list(patients).index(who)
+        own = (table.patient == number) & (table.event == 1)
+        assert table.stop[own & (table.arm == 1)].tolist() == died
+        assert table.stop[own & (table.arm == 0)].tolist() == []
+        assert table.stop[table.patient == number].max() == patients[who][1]
+
+
 def test_lost_on_the_last_day_is_lost_to_both(density):
     who = "lost on the last day"
     assert weight(density, who, 0, 10.0) == pytest.approx(math.exp(10 * L), rel=1e-9)

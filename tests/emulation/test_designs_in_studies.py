@@ -6,6 +6,7 @@ from registries import registry
 
 import causal_s4 as s4
 from causal_s4.emulation.clone_censor import clone_censor
+from causal_s4.emulation.time_dependent import time_dependent_table
 from causal_s4.errors import ImmortalTimeError, ProtocolError
 from causal_s4.estimation import estimate_effects
 from causal_s4.simulate import simulate, simulate_history
@@ -171,12 +172,39 @@ def test_other_grace_periods_are_a_grid(cloned):
     assert np.log(own["value"]) == pytest.approx(log_hazard_ratio(cloned, analysis="clone-censor-weight"))
 
 
-def test_sensitivity_blocks_that_the_design_has_not_are_refused(folder):
-    lines = 'design = "clone-censor-weight"\ngrace_period = "9 months"\ntime_varying = ["response"]'
-    more = '\n[sensitivity.e-value]\n[inference]\nmethod = "bootstrap"\n'
+@pytest.mark.parametrize("design", ['"clone-censor-weight"\ngrace_period = "9 months"', '"time-dependent"'])
+def test_patients_of_both_arms_are_not_drawn_within_arms(folder, design):
+    more = '\n[inference]\nmethod = "bootstrap"\nstratify = true\n'
     with pytest.raises(ProtocolError) as refused:
-        study(folder, lines, more=more).run()
-    assert [problem.where for problem in refused.value.problems] == ["sensitivity.e-value", "inference.method"]
+        study(folder, f"design = {design}", more=more, history=False).run()
+    assert [problem.where for problem in refused.value.problems] == ["inference.stratify"]
+
+
+def test_resampled_study_of_cloned_strategies_is_what_the_verb_gives(folder):
+    lines = 'design = "clone-censor-weight"\ngrace_period = ["9 months", "12 months"]\ntime_varying = ["response"]'
+    more = '\n[inference]\nmethod = "bootstrap"\nreplicates = 40\ninterval = "normal"\n'
+    result = study(folder, lines, more=more, name="resampled.toml").run(jobs=2)
+    table = clone_censor(registry(N, SEED), grace_period=9.0, time_varying=["response"])
+    expected = estimate_effects(table, horizons=[36.0], variance="bootstrap", replicates=40, interval="normal", seed=3)
+    for each in expected:
+        found = result.effects.one(analysis="clone-censor-weight", measure=each.measure, arm=each.arm)
+        assert (found.lower, found.upper, found.variance) == pytest.approx((each.lower, each.upper, each.variance))
+    assert {each.variance for each in result.effects} == {"bootstrap (40 replicates, normal)"}
+    (grid,) = [each for each in result.sensitivity if each.method == "grace period grid"]
+    (own,) = [r for r in grid.table if r["grace_period"] == "12 months" and r["measure"] == "hazard ratio"]
+    other = clone_censor(registry(N, SEED), grace_period=12.0, time_varying=["response"])
+    again = estimate_effects(other, variance="bootstrap", replicates=40, interval="normal", seed=3)
+    assert own["lower"] == pytest.approx(again.one(measure="hazard ratio").lower)
+    assert "clone-variance" not in {each.code for each in result.findings}
+
+
+def test_resampled_study_of_changing_treatment(folder):
+    more = '\n[inference]\nmethod = "jackknife"\n'
+    result = study(folder, 'design = "time-dependent"', more=more, history=False, name="left-out.toml").run()
+    table = time_dependent_table(registry(N, SEED))
+    expected = estimate_effects(table, variance="jackknife").one(measure="hazard ratio")
+    found = result.effects.one(analysis="time-dependent", variance="jackknife")
+    assert (found.value, found.std_error) == pytest.approx((expected.value, expected.std_error))
 
 
 def test_initiation_reaches_the_model(folder):

@@ -43,7 +43,7 @@ UNPICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "j
 EVALUATES_FORMULAS = {"patsy", "formulaic"}
 RUNS_CALLS = {
     "os.system", "os.popen", "os.execv", "os.execve", "os.spawnl", "os.spawnv", "os.startfile", "pd.eval", "pandas.eval", "numexpr.evaluate",
-    "joblib.load", "np.load", "numpy.load", "pd.read_pickle", "pandas.read_pickle", "yaml.load", "torch.load", "smf.ols",
+    "joblib.load", "pd.read_pickle", "pandas.read_pickle", "yaml.load", "torch.load", "smf.ols",
 }  # fmt: skip
 
 
@@ -78,6 +78,11 @@ def faults(tree: ast.Module) -> list[str]:
                 found.append(f"line {node.lineno}: calls {called}")
             elif isinstance(node.func, ast.Attribute) and node.func.attr in RUNS_TEXT_METHODS:
                 found.append(f"line {node.lineno}: calls .{node.func.attr}()")
+            loads = called in ("np.load", "numpy.load")
+            if loads and ("allow_pickle", False) not in [
+                (k.arg, getattr(k.value, "value", None)) for k in node.keywords
+            ]:
+                found.append(f"line {node.lineno}: calls {called} without refusing pickles")
             for keyword in node.keywords:
                 risky = (keyword.arg, getattr(keyword.value, "value", None)) in {
                     ("shell", True),
@@ -268,11 +273,10 @@ def test_an_excel_file_that_names_other_files_reads_none_of_them(tmp_path: Path)
         )
 
     try:
-        frame = read_table(workbook_with(tmp_path, SHEET, name_it))
+        shown = read_table(workbook_with(tmp_path, SHEET, name_it)).to_csv()
     except DataError as refusal:
-        assert "a secret" not in str(refusal)
-    else:
-        assert not frame.isin(["a secret"]).any(axis=None)
+        shown = str(refusal)
+    assert "a secret" not in shown
 
 
 def test_a_workbook_whose_parts_lie_about_their_size_is_refused(
@@ -322,9 +326,9 @@ def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path
         )
         .replace('"small.dag"', f"'small.dag'\n[dag.columns]\nage = ['''{FORMULA}''']\nsites = ['../../sites']")
     )
-    study += "[sensitivity.e-value]\n[[benchmark]]\nname = '''{0}'''\noutcome = '''../../../escaped {0}'''\nvalue = 0.9\nlower = 0.7\nupper = 1.2\nsource = '''javascript:alert(3)//{0}'''\n".format(
-        MARKUP
-    )
+    benchmark = {"name": MARKUP, "outcome": f"../../../escaped {MARKUP}", "source": f"javascript:alert(3)//{MARKUP}"}
+    study += "[sensitivity.e-value]\n[[benchmark]]\nvalue = 0.9\nlower = 0.7\nupper = 1.2\n"
+    study += "".join(f"{key} = '''{text}'''\n" for key, text in benchmark.items())
     path = write_study(inside, study=study, dag=DAG, frame=frame)
     (top / "link").symlink_to(top / "elsewhere")
     before = everything(top)
@@ -385,7 +389,7 @@ def test_names_that_are_markup_are_shown_and_not_run(hostile_report: tuple[Path,
     tags = parser.found
     assert ("meta", "Content-Security-Policy") in [(tag, attributes.get("http-equiv")) for tag, attributes in tags]
     for tag, attributes in tags:
-        assert tag not in ("iframe", "object", "embed", "base", "form"), tag
+        assert tag not in ("iframe", "object", "embed", "base"), tag
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         if tag == "img":
             assert (attributes.get("src") or "").startswith("data:image/")

@@ -140,7 +140,7 @@ def peer_hazard_ratio(time: np.ndarray, event: np.ndarray, arm: np.ndarray, weig
 
 
 def peer_curve(time: np.ndarray, event: np.ndarray, weight: np.ndarray, horizon: float) -> tuple[float, float, float]:
-    """Survival, restricted mean and median of one arm by lifelines."""
+    """Survival, restricted mean and median of one arm by lifelines; a flat half has its median in the middle, as in R."""
     from lifelines import KaplanMeierFitter
     from lifelines.utils import restricted_mean_survival_time
 
@@ -150,5 +150,10 @@ def peer_curve(time: np.ndarray, event: np.ndarray, weight: np.ndarray, horizon:
     return (
         float(fit.predict(horizon)),
         float(restricted_mean_survival_time(fit, t=horizon)),
-        float(fit.median_survival_time_),
+        _middle_of_a_flat_half(fit.survival_function_.iloc[:, 0]) or float(fit.median_survival_time_),
     )
+
+
+def _middle_of_a_flat_half(curve: pd.Series) -> float | None:
+    half, below = curve.index[np.abs(curve - 0.5) <= 1e-8], curve.index[curve < 0.5 - 1e-8]
+    return float(half[0] + below[0]) / 2 if len(half) and len(below) else None

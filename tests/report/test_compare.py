@@ -26,7 +26,7 @@ def second(first):
     new = Finding(code="new", severity="caution", step="weigh", message="Something new.")
     return replace(
         first,
-        protocol=make_protocol("[inference]\nties = \"breslow\"\n"),
+        protocol=make_protocol('[inference]\nties = "breslow"\n'),
         cohort=replace(first.cohort, n=first.cohort.n - 12, control=first.cohort.control - 12),
         effects=EffectTable(estimates=estimates),
         findings=(*first.findings[1:], new),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from lifelines.datasets import load_stanford_heart_transplants
 
 from causal_s4.cohort import Cohort, build_cohort
 from causal_s4.estimation import Comparison, effects_of
@@ -137,3 +138,35 @@ def naive_effects(outcome: str, ties: str = "efron") -> EffectTable:
         table=rotterdam().risk_table(outcome), weights=None, analysis="naive", population="unadjusted", ties=ties
     )
     return EffectTable(estimates=tuple(effects_of(naive, HORIZONS)))
+
+
+@cache
+def transplants(source: str) -> Cohort:
+    """The Stanford heart transplant programme, one row a patient.
+
+    ``"heart"`` puts the rows of that data frame together, as lifelines ships them; ``"jasa"`` are the patients that R's
+    scripts for landmarks and clones had.
+    """
+    covariates = ["age", "surgery", "year"]
+    if source == "heart":
+        rows = load_stanford_heart_transplants()
+        first = {name: (name, "first") for name in covariates}
+        frame = rows.groupby("id").agg(day=("stop", "max"), death=("event", "max"), **first)
+        frame["start"] = rows[rows["transplant"] == 1].set_index("id")["start"]
+        frame = frame.reset_index()
+    else:
+        names = {"sid": "id", "ft": "day", "fustat": "death", "wt": "start"}
+        frame = pd.read_csv(TESTS / "reference" / "heart_patients.csv").rename(columns=names)
+    return Cohort.from_frame(
+        frame.assign(transplant=frame["start"].notna().astype(int)),
+        id="id",
+        treatment="transplant",
+        treated=1,
+        control=0,
+        time="day",
+        event="death",
+        event_value=1,
+        time_unit="days",
+        covariates=covariates,
+        treatment_start="start",
+    )

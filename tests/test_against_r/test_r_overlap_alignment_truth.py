@@ -6,15 +6,12 @@ tests/reference/scripts/overlap_alignment_truth.R; the ladder's rungs are those 
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
-from golden import TESTS, reference, rotterdam, weights
-from lifelines.datasets import load_stanford_heart_transplants
+from golden import reference, rotterdam, transplants, weights
 
 from causal_s4 import Cohort, bias_ladder, check_alignment, check_positivity, true_effects
 
 R = reference("overlap_alignment_truth.json")
-COVARIATES = ["age", "surgery", "year"]
 
 
 def test_overlap_of_the_propensity_scores():
@@ -34,41 +31,9 @@ def test_groups_that_one_arm_does_not_reach():
     assert cells[0].n == R["empty_single_largest"]
 
 
-def accepted() -> Cohort:
-    """Patients of the data frame ``jasa``, as R's scripts for landmarks and clones had them."""
-    frame = pd.read_csv(TESTS / "reference" / "heart_patients.csv")
-    return transplants(frame.rename(columns={"sid": "id", "ft": "day", "fustat": "death", "wt": "start"}))
-
-
-def programme() -> Cohort:
-    """Patients of the data frame ``heart``, one row each from the rows that lifelines ships."""
-    rows = load_stanford_heart_transplants()
-    frame = rows.groupby("id").agg(
-        day=("stop", "max"), death=("event", "max"), **{name: (name, "first") for name in COVARIATES}
-    )
-    frame["start"] = rows[rows["transplant"] == 1].set_index("id")["start"]
-    return transplants(frame.reset_index())
-
-
-def transplants(frame: pd.DataFrame) -> Cohort:
-    return Cohort.from_frame(
-        frame.assign(transplant=frame["start"].notna().astype(int)),
-        id="id",
-        treatment="transplant",
-        treated=1,
-        control=0,
-        time="day",
-        event="death",
-        event_value=1,
-        time_unit="days",
-        covariates=COVARIATES,
-        treatment_start="start",
-    )
-
-
 def test_time_before_treatment():
     """R splits the rows with tmerge and sums them with pyears."""
-    found = check_alignment(accepted())
+    found = check_alignment(transplants("jasa"))
     assert (found.treated, found.later) == (R["heart_treated"], R["heart_later"])
     assert found.misplaced == pytest.approx(R["heart_misplaced_days"], abs=1e-9)
     assert found.treated_follow_up == pytest.approx(R["heart_follow_up_of_treated_days"], abs=1e-9)
@@ -99,8 +64,8 @@ def log_hazard_ratios(cohort: Cohort, adjusts_for: str) -> dict[str, float]:
 def test_rungs_of_the_ladder():
     """coxph's log hazard ratios: ever against never, with covariates, and as treatment changes."""
     expected = reference("heart.json")["heart"]
-    ever = log_hazard_ratios(programme(), "nothing")["naive"]
+    ever = log_hazard_ratios(transplants("heart"), "nothing")["naive"]
     assert ever == pytest.approx(expected["naive_ever_transplant"]["coef"]["transplant"], abs=1e-8)
-    adjusted = log_hazard_ratios(programme(), "time zero")
+    adjusted = log_hazard_ratios(transplants("heart"), "time zero")
     assert adjusted["multivariable"] == pytest.approx(expected["naive_ever_adj"]["coef"]["transplant"], abs=1e-8)
     assert adjusted["time-dependent"] == pytest.approx(expected["td_heart_adj"]["coef"]["transplant1"], abs=1e-8)
