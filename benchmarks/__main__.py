@@ -1,4 +1,4 @@
-"""Time everything, print ratios: ``python -m benchmarks [--large] [--only bootstrap cox growth memory]``.
+"""Time everything, print ratios: ``python -m benchmarks [--large] [--only bootstrap cox clones growth memory]``.
 
 One process tree, one thread, processor seconds. Preparation and the drawing of resamples count on our side.
 The first call, which compiles, does not: it happens once an installation.
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import causal_s4 as s4
-from benchmarks import peers
+from benchmarks import clone_censor, peers
 from benchmarks.cohorts import HORIZON, cox_rows, stage4
 from causal_s4.inference.resampling import Draws, Resampling, resample
 from causal_s4.kernels.cox import fit_cox
@@ -142,6 +142,25 @@ def cox(large: bool) -> None:
             )
 
 
+# --- (c) the bootstrap of clone-censor-weight ---------------------------------------------------
+
+
+def clones(large: bool) -> None:
+    head(
+        "Bootstrap of clone-censor-weight, 200 patients, 200 replicates",
+        *("strategies and weights", "rows", "ours", "R, as published", "ratio", "largest difference"),
+    )
+    for each in clone_censor.bootstrap(of_peer=20 if large else 5):
+        line(
+            each.strategies,
+            f"{each.rows:,}",
+            ms(each.ours),
+            "not installed" if each.theirs is None else ms(each.theirs),
+            "" if each.theirs is None else times(each.theirs / each.ours),
+            "" if each.apart is None else f"{each.apart:.1e}",
+        )
+
+
 # --- (d) growth, (e) memory ---------------------------------------------------------------------
 
 
@@ -212,7 +231,7 @@ def peak(what: str, n: int) -> None:
     print(int(status.split()[0]) / 2**20)
 
 
-PARTS = {"bootstrap": bootstrap, "cox": cox, "growth": growth, "memory": memory}
+PARTS = {"bootstrap": bootstrap, "cox": cox, "clones": clones, "growth": growth, "memory": memory}
 
 
 def machine() -> Iterator[str]:

@@ -20,7 +20,7 @@ clones_of <- function(z, arm) {
 
 weighted_rows <- function(z, arm) {
   clones <- clones_of(z, arm)
-  cuts <- sort(unique(c(clones$fup)))
+  cuts <- sort(unique(clones$fup))
   by_outcome <- survSplit(clones, cut = cuts, end = "fup", start = "Tstart", event = "outcome")
   by_censoring <- survSplit(clones, cut = cuts, end = "fup", start = "Tstart", event = "censored")
   by_outcome <- by_outcome[order(by_outcome$id, by_outcome$fup), ]

@@ -32,7 +32,7 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            return _without_leftovers(super().invoke, ctx)
         except CausalS4Error as error:
             _trace(ctx)
             _complain(str(error))
@@ -54,6 +54,17 @@ class _Group(click.Group):
                 "command to see where, and report it"
             )
             ctx.exit(1)
+
+
+def _without_leftovers(invoke: Callable[[click.Context], Any], ctx: click.Context) -> Any:
+    """Invoke, and if that fails end the second process: who is told of an error does not wait for the rest."""
+    try:
+        return invoke(ctx)
+    except BaseException:
+        background = sys.modules.get("causal_s4.background")
+        if background is not None:
+            background.abandon()
+        raise
 
 
 def _trace(ctx: click.Context) -> None:

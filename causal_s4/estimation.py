@@ -318,9 +318,7 @@ def effects_asked_for(
         "resume": effort.resume,
         "progress": effort.progress,
     }
-    estimates, findings = resampled_effects(
-        comparison, horizons, plan_resampling(comparison.table, method, options)
-    )
+    estimates, findings = resampled_effects(comparison, horizons, plan_resampling(comparison.table, method, options))
     return EffectTable(estimates=tuple(estimates), findings=(*chosen, *findings))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import causal_s4
 from causal_s4.arguments import checked_arguments
+from causal_s4.background import begin
 from causal_s4.cohort import Cohort, OutcomeData, apply_eligibility, read_table, select, sha256_of
 from causal_s4.cohort.reading import column_names
 from causal_s4.dag import Dag, identify
@@ -97,16 +98,17 @@ def run_study(protocol: Protocol, effort: Effort | None = None) -> StudyResult:
     identified, of_graph = identify_study(protocol)
     population = select(protocol, at_time_zero(identified, protocol))
     refuse_misplaced_time(population, protocol)
-    adjustment, of_opinion = with_second_opinion(identified, protocol)
+    opinion = ask_for_opinion(identified, protocol)
 
     if protocol.time_zero.design in TIMED:
         found = answer_strategies(population, protocol, effort)
     else:
-        found = answer_fixed_arms(population, protocol, adjustment, effort)
+        found = answer_fixed_arms(population, protocol, identified, effort)
 
+    adjustment = replace(identified, second_opinion=opinion())
     findings = (
         *of_graph,
-        *of_opinion,
+        *opinion_findings(adjustment.second_opinion),
         *found.cohort.findings,
         *(finding for each in found.weighted for finding in each.findings),
         *(finding for each in found.answers for finding in each.findings),
@@ -282,7 +284,7 @@ def refuse_blocks_of(protocol: Protocol) -> None:
 def identify_study(protocol: Protocol) -> tuple[AdjustmentSet, tuple[Finding, ...]]:
     """Choose the adjustment set of a study and hold its graph against the eligible patients.
 
-    The second opinion, which takes seconds, is left to :func:`with_second_opinion`: what is wrong with the data is said first.
+    The second opinion, which takes seconds, is left to :func:`ask_for_opinion`: what is wrong with the data is said first.
     """
     dag = Dag.read(protocol.resolve(protocol.dag.file))
     file = protocol.resolve(protocol.data.file)
@@ -311,17 +313,17 @@ def columns_of_nodes(dag: Dag, protocol: Protocol) -> dict[str, tuple[str, ...]]
     return {**own, **protocol.dag.columns}
 
 
-def with_second_opinion(found: AdjustmentSet, protocol: Protocol) -> tuple[AdjustmentSet, tuple[Finding, ...]]:
-    """Add dowhy's opinion on an adjustment set."""
+def ask_for_opinion(found: AdjustmentSet, protocol: Protocol) -> Callable[[], str]:
+    """Begin to ask dowhy for its opinion on an adjustment set, and return what waits for it."""
     dag = Dag.read(protocol.resolve(protocol.dag.file))
-    opinion = second_opinion(
+    return begin(
+        second_opinion,
         dag,
         found.nodes,
         exposure=protocol.treatment.node,
-        outcomes=[outcome.node for outcome in protocol.outcomes],
-        observed=[node for node, columns in columns_of_nodes(dag, protocol).items() if columns],
+        outcomes=tuple(outcome.node for outcome in protocol.outcomes),
+        observed=frozenset(node for node, columns in columns_of_nodes(dag, protocol).items() if columns),
     )
-    return replace(found, second_opinion=opinion), tuple(opinion_findings(opinion))
 
 
 def other_sets(adjustment: AdjustmentSet, protocol: Protocol) -> dict[str, tuple[str, ...]]:
@@ -519,8 +521,8 @@ class Study:
         adjustment, of_graph = identify_study(protocol)
         population = select(protocol, at_time_zero(adjustment, protocol))
         if ask_dowhy:
-            adjustment, of_opinion = with_second_opinion(adjustment, protocol)
-            of_graph += of_opinion
+            adjustment = replace(adjustment, second_opinion=ask_for_opinion(adjustment, protocol)())
+            of_graph += tuple(opinion_findings(adjustment.second_opinion))
         trial = emulate(complete(population, protocol)[0], protocol, protocol.outcomes[0].name)
         weighted = None
         if protocol.time_zero.design not in TIMED:

@@ -14,7 +14,7 @@ import causal_s4
 PACKAGE = Path(causal_s4.__file__).parent
 ROOMS = {"dag", "emulation", "propensity", "survival", "inference", "sensitivity", "simulate"}
 LAYERS = (
-    {"errors", "kernels"},
+    {"errors", "kernels", "background"},
     {"arguments"},
     {"protocol"},
     {"results"},
@@ -37,7 +37,7 @@ SHARED_LAYERS = {
     "ladder",
 }
 """Parts that may import others of their own layer."""
-REPORT_READS = {"report", "results", "protocol", "errors"}
+REPORT_READS = {"report", "results", "protocol", "errors", "background"}
 WRITES_ITSELF = {
     ("results.py", f"causal_s4.report.{name}")
     for name in ("write", "results_json", "read_back", "notebook", "plots", "bias_ladder")

@@ -38,7 +38,7 @@ RISK_RATIO, RMTL_RATIO = "risk ratio", "restricted mean time lost ratio"
 
 
 def ask(
-    completed: Sequence[Cohort], weights: Sequence[Weights], protocol: Protocol, horizon: float, analysis: str
+    completed: Sequence[Cohort], weights: Sequence[Weights], protocol: Protocol, estimates: Sequence[EffectEstimate]
 ) -> Question:
     """Return the primary estimate as something that can be asked again.
 
@@ -48,20 +48,23 @@ def ask(
     weights : sequence of Weights
         Of the primary population, one a data set.
     protocol : Protocol
-    horizon : float
-        In the cohort's time unit.
-    analysis : str
-        What the primary estimate is called.
+    estimates : sequence of EffectEstimate
+        Of the primary outcome, as the study gives them.
     """
     estimate = estimator(protocol)
     outcome = protocol.outcomes[0].name
+    horizon, analysis = primary_of(estimates)
     answers = [estimate(each, outcome, own, horizon) for each, own in zip(completed, weights, strict=True)]
     return Question(
         cohort=completed[0],
         outcome=outcome,
         horizon=horizon,
         recipe=recipe_of(protocol),
-        answered=answers[0] if len(answers) == 1 else pool_answers(answers, protocol.inference.level),
+        answered=as_published(
+            answers[0] if len(answers) == 1 else pool_answers(answers, protocol.inference.level),
+            [each for each in estimates if each.analysis == analysis],
+            horizon,
+        ),
         weigh=weigh_by,
         estimate=estimate,
         level=protocol.inference.level,
@@ -70,7 +73,54 @@ def ask(
     )
 
 
-def ask_strategies(cohort: Cohort, protocol: Protocol, horizon: float) -> TimedQuestion:
+def as_published(answer: Answer, estimates: Iterable[EffectEstimate], horizon: float) -> Answer:
+    """Return an answer with the intervals that the study gives, where it makes them otherwise.
+
+    Parameters
+    ----------
+    answer : Answer
+        With intervals from influence functions.
+    estimates : iterable of EffectEstimate
+        Of one outcome and analysis.
+    horizon : float
+        In the unit of the estimates.
+
+    Returns
+    -------
+    Answer
+        Ratios that a study does not list, of risks and of time lost, have a standard error as much larger or smaller
+        as that of the difference of the same quantity.
+    """
+    population = str(answer.weights.population)
+    own = {
+        str(each.measure): each
+        for each in estimates
+        if str(each.population) == population
+        and each.arm is None
+        and each.horizon in (None, horizon)
+        and each.std_error
+    }
+    effects, wider = dict(answer.effects), {}
+    for measure, effect in answer.effects.items():
+        given = own.get(measure)
+        if given is None or given.std_error is None or given.lower is None or given.upper is None:
+            continue
+        wider[measure] = given.std_error / effect.std_error if effect.std_error > 0 else 1.0
+        effects[measure] = replace(effect, lower=given.lower, upper=given.upper, std_error=given.std_error)
+    for measure, like in ((RISK_RATIO, Measure.SURVIVAL_DIFFERENCE), (RMTL_RATIO, Measure.RMST_DIFFERENCE)):
+        if measure in effects and str(like) in wider:
+            effects[measure] = _widened(effects[measure], wider[str(like)])
+    return replace(answer, effects=effects)
+
+
+def _widened(ratio: Estimate, factor: float) -> Estimate:
+    lower, upper = (
+        math.exp(ratio.theta + factor * (math.log(end) - ratio.theta)) for end in (ratio.lower, ratio.upper)
+    )
+    return replace(ratio, lower=lower, upper=upper, std_error=factor * ratio.std_error)
+
+
+def ask_strategies(cohort: Cohort, protocol: Protocol, estimates: Sequence[EffectEstimate]) -> TimedQuestion:
     """Return the primary estimate of a design without fixed arms as something that can be asked again.
 
     Parameters
@@ -78,11 +128,13 @@ def ask_strategies(cohort: Cohort, protocol: Protocol, horizon: float) -> TimedQ
     cohort : Cohort
         From time zero on.
     protocol : Protocol
-    horizon : float
-        In the cohort's time unit.
+    estimates : sequence of EffectEstimate
+        Of the primary outcome, as the study gives them.
     """
+    horizon = max(each.horizon for each in estimates if each.horizon is not None)
     changing = protocol.time_zero.design is Design.TIME_DEPENDENT
     recipe = Recipe(population=CONDITIONAL) if changing else _initiation(protocol)
+    analysis = Analysis.TIME_DEPENDENT if changing else Analysis.CLONE_CENSOR_WEIGHT
 
     def remake(patients: Cohort, recipe: Recipe) -> Answer:
         return answer_strategies(patients, with_recipe(protocol, recipe), recipe, horizon)
@@ -92,12 +144,14 @@ def ask_strategies(cohort: Cohort, protocol: Protocol, horizon: float) -> TimedQ
         outcome=protocol.outcomes[0].name,
         horizon=horizon,
         recipe=recipe,
-        answered=remake(cohort, recipe),
+        answered=as_published(
+            remake(cohort, recipe), [each for each in estimates if each.analysis == analysis], horizon
+        ),
         remake=remake,
         time_varying=protocol.time_zero.time_varying,
         level=protocol.inference.level,
         seed=protocol.seed,
-        analysis=Analysis.TIME_DEPENDENT if changing else Analysis.CLONE_CENSOR_WEIGHT,
+        analysis=analysis,
     )
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from causal_s4.cohort import Cohort, select
-from causal_s4.errors import UsageError
+from causal_s4.emulation.trial import lengths
+from causal_s4.errors import CausalS4Error, UsageError
 from causal_s4.missing_data import impute
-from causal_s4.probe.asking import table_estimator
+from causal_s4.probe.asking import answer_strategies, table_estimator, with_recipe
 from causal_s4.probe.subject import Probe, Results
 from causal_s4.protocol.sections import OutcomeSpec, Treatment
-from causal_s4.protocol.vocabulary import Estimand
+from causal_s4.protocol.vocabulary import Duration, Estimand
 from causal_s4.sensitivity import follow_up, weighting_grids
 from causal_s4.sensitivity.loss_weighting import loss_weighting
 from causal_s4.sensitivity.misclassification import misclassification
@@ -24,6 +25,8 @@ from causal_s4.sensitivity.refuters import REPLICATES, SHARE, refute
 from causal_s4.sensitivity.trial_benchmark import rct_benchmark
 
 EVERYBODY = tuple(map(str, Estimand))
+OTHER_TIMINGS = ("density", "natural", "uniform")
+"""Rules by which treatment within a grace period may be timed; natural leaves practice alone for half of it."""
 
 
 def negative_controls(
@@ -163,6 +166,36 @@ def misclassified(
 def refuted(begun: Probe, *, replicates: int | None = None, share: float = SHARE) -> Results:
     """Run the refuters."""
     return refute(begun.question, replicates=begun.repeats(replicates, REPLICATES, 3), share=share)
+
+
+def timings(begun: Probe, *, rules: Sequence[str] = OTHER_TIMINGS) -> Results:
+    """Time treatment otherwise within the grace period."""
+    question, protocol = begun.question, begun.protocol
+    grace = lengths(protocol)[0]
+    assert grace is not None
+    rows = []
+    for rule in dict.fromkeys((str(protocol.time_zero.timing), *rules)):
+        own = rule == protocol.time_zero.timing
+        half = Duration(grace.value / 2, grace.unit) if rule == "natural" else None
+        until = protocol.time_zero.natural_until if own else half
+        time_zero = protocol.time_zero.model_copy(update={"timing": rule, "natural_until": until})
+        labels = {"timing": rule, "natural_until": None if until is None else str(until)}
+        try:
+            asked = protocol.model_copy(update={"time_zero": time_zero})
+            answer = question.answered
+            if not own:
+                made = with_recipe(asked, question.recipe)
+                answer = answer_strategies(question.cohort, made, question.recipe, question.horizon)
+            rows.append({**labels, **answer.cells()})
+        except CausalS4Error as error:
+            rows.append({**labels, **dict.fromkeys(question.answered.cells()), "note": error.message})
+    yield question.table_of(
+        "timing grid",
+        rows,
+        parameters={"primary": str(protocol.time_zero.timing)},
+        direction="either way: each row is about another strategy, treatment within the same time but timed otherwise",
+        assumptions=("the strategy of the study was stated before the results were seen, and never chosen by them",),
+    )
 
 
 def trials(begun: Probe) -> Results:

@@ -14,6 +14,7 @@ Reader = Callable[[Any], Any]
 
 def number(low: float, high: float) -> Reader:
     """Return a reader of a number within limits."""
+
     def read(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise ValueError(f"a number from {low:g} to {high:g}")
@@ -24,6 +25,7 @@ def number(low: float, high: float) -> Reader:
 
 def whole(low: int, high: int) -> Reader:
     """Return a reader of a whole number within limits."""
+
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"a whole number from {low} to {high}")
@@ -34,6 +36,7 @@ def whole(low: int, high: int) -> Reader:
 
 def several(one: Reader, least: int = 1) -> Reader:
     """Return a reader of a list, each item by a reader."""
+
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or len(value) < least:
             raise ValueError(f"a list of at least {least}")
@@ -44,6 +47,7 @@ def several(one: Reader, least: int = 1) -> Reader:
 
 def pair(one: Reader) -> Reader:
     """Return a reader of two values, each by a reader."""
+
     def read(value: Any) -> tuple[Any, Any]:
         if not isinstance(value, list | tuple) or len(value) != 2:
             raise ValueError("pairs of two numbers")
@@ -77,6 +81,7 @@ def length(value: Any) -> str:
 
 def one_of(*words: str) -> Reader:
     """Return a reader of one of some words."""
+
     def read(value: Any) -> str:
         if value not in words:
             raise ValueError(f"one of {', '.join(words)}")

@@ -11,7 +11,7 @@ import numpy as np
 from causal_s4.cohort import Cohort
 from causal_s4.errors import CausalS4Error, InputError, Problem, ProtocolError, UsageError
 from causal_s4.probe import choices, options, subject, unmeasured
-from causal_s4.probe.asking import ask, ask_strategies, primary_of
+from causal_s4.probe.asking import ask, ask_strategies
 from causal_s4.probe.options import Reader
 from causal_s4.probe.specifications import specifications
 from causal_s4.probe.subject import Probe, Results
@@ -113,7 +113,7 @@ ANALYSES: Mapping[str, AnalysisKind] = {
         },
     ),
     "truncation-grid": AnalysisKind(
-        run=choices.truncations, options={"quantiles": _QUANTILES}, missing=subject.truncation
+        fixed_arms=False, run=choices.truncations, options={"quantiles": _QUANTILES}, missing=subject.truncation
     ),
     "trimming-grid": AnalysisKind(
         run=choices.trimmings,
@@ -168,19 +168,26 @@ ANALYSES: Mapping[str, AnalysisKind] = {
         missing=subject.covariates,
     ),
     "rct-benchmark": AnalysisKind(fixed_arms=False, run=choices.trials, missing=subject.benchmarks),
+    "timing-grid": AnalysisKind(
+        fixed_arms=False,
+        run=choices.timings,
+        options={"rules": options.several(options.one_of(*choices.OTHER_TIMINGS))},
+        missing=subject.timing,
+    ),
 }
 """Every analysis, by the name of its block."""
 
 
-_POOLED = (
+_FORMULAS = (
     "e-value",
     "bias-factor",
     "confounder-array",
     "tipping-point",
     "probabilistic-bias-analysis",
-    "missing-not-at-random",
     "rct-benchmark",
 )
+"""Analyses that work on the estimate as the study gives it."""
+_POOLED = (*_FORMULAS, "missing-not-at-random")
 """Analyses that use the pooled estimate, or all completed data sets."""
 
 
@@ -309,7 +316,7 @@ def probe(
         For a block whose options are unknown or wrong, or that does not apply to this study.
     """
     begun = Probe(
-        question=ask(completed, weights, protocol, *primary_of(answers[0])),
+        question=ask(completed, weights, protocol, answers[0]),
         completed=tuple(completed),
         incomplete=incomplete,
         protocol=protocol,
@@ -352,9 +359,8 @@ def probe_strategies(
     UsageError
         For a block whose options are unknown or wrong, or that does not apply to this study.
     """
-    horizon = max(each.horizon for each in answers[0] if each.horizon is not None)
     begun = Probe(
-        question=ask_strategies(cohort, protocol, horizon),
+        question=ask_strategies(cohort, protocol, answers[0]),
         completed=(cohort,),
         incomplete=None,
         protocol=protocol,
@@ -375,8 +381,47 @@ def _run_all(begun: Probe, progress: Progress | None) -> tuple[SensitivityResult
         if reason:
             continue
         tell(name)
-        found += [_on_first(each, name, len(begun.completed)) for each in _run(name, begun, given)]
+        results = [
+            _by_influence(_on_first(each, name, len(begun.completed)), name, begun) for each in _run(name, begun, given)
+        ]
+        found += _said_to_be_short(results, begun, name, given)
     return tuple(found)
+
+
+def _by_influence(result: SensitivityResult, name: str, begun: Probe) -> SensitivityResult:
+    """Say where the intervals of rows are made otherwise than the study's own."""
+    own = next((each.variance for each in begun.estimates if each.analysis == begun.question.analysis), "influence")
+    if not result.table or name in _FORMULAS or own.startswith(("influence", "model")):
+        return result
+    remark = (
+        f"intervals in the rows are from influence functions, those of the study itself from the {own.split(',')[0]}"
+    )
+    return replace(result, assumptions=(*result.assumptions, remark))
+
+
+_REPEATED: Mapping[str, tuple[str, ...]] = {
+    "simulated-confounder": ("sweeps", "burn_in"),
+    "informative-censoring": ("imputations",),
+    "misclassification": ("imputations",),
+    "refuter": ("replicates",),
+}
+"""Analyses that repeat something, and the options that say how often."""
+
+
+def _said_to_be_short(
+    results: list[SensitivityResult], begun: Probe, name: str, given: Mapping[str, Any]
+) -> list[SensitivityResult]:
+    """Say of an analysis in a large cohort that it repeats less often than usual."""
+    open_ = [key for key in _REPEATED.get(name, ()) if key not in given]
+    if not (results and open_ and begun.large):
+        return results
+    first = results[0]
+    message = (
+        f"Of {len(begun.question.cohort):,} patients, the analysis {first.method} repeats less often than in a small cohort; "
+        f"[sensitivity.{name}] {' and '.join(open_)} would say how often."
+    )
+    note = Finding(code="repeated-less-often", severity="note", step="sensitivity", message=message)
+    return [replace(first, findings=(*first.findings, note)), *results[1:]]
 
 
 def _on_first(result: SensitivityResult, name: str, sets: int) -> SensitivityResult:

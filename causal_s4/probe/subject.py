@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from causal_s4.cohort import Cohort
 from causal_s4.protocol.protocol import Protocol
+from causal_s4.protocol.vocabulary import Design
 from causal_s4.results import Benchmark, EffectEstimate, SensitivityResult
 from causal_s4.sensitivity import follow_up, weighting_grids
 from causal_s4.sensitivity.question import Question
 
 COMMON = 0.15
 """An outcome that more of the patients than this have had is common: a hazard ratio is no risk ratio."""
-LARGE = 20_000
+LARGE = 2_000
 """With more patients than this, what is repeated is repeated less often unless a block says how often."""
 
 Results = Iterable[SensitivityResult]
@@ -67,6 +68,11 @@ class Probe:
         return max(fewest, min(usual, usual * LARGE // max(len(self.question.cohort), 1)))
 
     @property
+    def large(self) -> bool:
+        """Whether what is repeated is repeated less often than usual."""
+        return len(self.question.cohort) > LARGE
+
+    @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         """The nodes of the graph that several covariates measure."""
         used = set(self.question.covariates)
@@ -94,8 +100,18 @@ def losses(begun: Probe) -> str:
 
 def truncation(begun: Probe) -> str:
     """Return why weights cannot be cut; empty when they can."""
-    if not begun.question.covariates or not weighting_grids.can_truncate(begun.question.recipe):
+    changing = begun.protocol.time_zero.design is Design.TIME_DEPENDENT
+    if changing or not begun.question.covariates or not weighting_grids.can_truncate(begun.question.recipe):
         return "these weights cannot be cut"
+    return ""
+
+
+def timing(begun: Probe) -> str:
+    """Return why treatment within a grace period cannot be timed otherwise; empty when it can."""
+    if begun.protocol.time_zero.design is not Design.CLONE_CENSOR_WEIGHT:
+        return "only cloned strategies say when, within a grace period, treatment starts"
+    if begun.protocol.time_zero.timing == "maringe":
+        return 'the weights of published code have no timing; set timing = "density"'
     return ""
 
 

@@ -152,12 +152,13 @@ def simulated(
     log_odds_of_treatment: Sequence[float] = (1.0,),
     log_hazard_ratio: Sequence[float] = (-1.0, -0.5, 0.5, 1.0),
     prevalence: float = 0.5,
-    sweeps: int = 20,
-    burn_in: int = 5,
+    sweeps: int | None = None,
+    burn_in: int | None = None,
     survival: bool = False,
 ) -> Results:
     """Simulate a confounder, given all that was recorded."""
     question = begun.question
+    sweeps, burn_in = begun.repeats(sweeps, 20, 5), begun.repeats(burn_in, 5, 2)
     recorded = RecordedCohort(
         covariates=standardised_terms(question.cohort, question.recipe),
         treatment=question.cohort.treatment,

@@ -469,8 +469,10 @@ SENSITIVITY_ANALYSES = (
     "refuter",
     "specification-curve",
     "rct-benchmark",
+    "timing-grid",
 )
-"""Blocks of ``[sensitivity]``, as the contract's method names with hyphens."""
+"""Blocks of ``[sensitivity]``, as the contract's method names with hyphens. Streams of random numbers are numbered by
+their order, so a new one comes last."""
 
 
 # --- what is declared but not there yet ---------------------------------------------------------

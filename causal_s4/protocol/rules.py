@@ -395,7 +395,8 @@ def _inference_options(draft: Draft) -> Iterator[Flaw]:
             takers = [name for name, record in VARIANCES.items() if option in record.options]
             yield Flaw(
                 path=("inference", option),
-                found="would have no effect " + ("without a method" if method is None else f"with method {quoted(method)}"),
+                found="would have no effect "
+                + ("without a method" if method is None else f"with method {quoted(method)}"),
                 todo=f"Leave it out, or set method to {one_of(takers)}",
             )
 

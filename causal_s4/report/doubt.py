@@ -42,7 +42,14 @@ _QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Does the answer hang on the weights?", ("truncation grid", "trimming grid", "estimand switch")),
     (
         "Does it hang on who was followed, and from when?",
-        ("landmark grid", "grace period grid", "early deaths excluded", "informative censoring", "loss bounds"),
+        (
+            "landmark grid",
+            "grace period grid",
+            "timing grid",
+            "early deaths excluded",
+            "informative censoring",
+            "loss bounds",
+        ),
     ),
     ("Does it hang on what was missing or recorded wrongly?", ("missing not at random", "misclassification")),
     ("Does it hang on any one choice?", ("specification curve",)),

@@ -70,6 +70,10 @@ _STYLE: dict[str, Any] = {
 }
 
 
+_UNNAMED: Mapping[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+"""Leaves out of a file when and by what it was made."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
     """A figure ready to be shown.
@@ -93,26 +97,38 @@ class Drawing:
     description: str
     note: str
     draw: Callable[[float], Figure]
-    _made: dict[float, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    made: dict[tuple[str, float], bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was drawn already, by format and width."""
 
     def svg(self, width: float = DOUBLE_COLUMN) -> str:
         """Return the figure as the text of an SVG file; the same input gives the same bytes."""
-        if width not in self._made:
-            self._made[width] = self._save(width)
-        return self._made[width]
-
-    def _save(self, width: float) -> str:
-        with figure_style():
-            buffer = io.StringIO()
-            self.draw(width).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        return _describe(buffer.getvalue(), self.title, self.description)
+        return self._saved("svg", width).decode()
 
     def png(self, width: float = DOUBLE_COLUMN) -> bytes:
         """Return the figure as the bytes of a PNG file at 300 dots an inch."""
+        return self._saved("png", width)
+
+    def _saved(self, kind: str, width: float) -> bytes:
+        if (kind, width) not in self.made:
+            self._save(width, (kind,))
+        return self.made[kind, width]
+
+    def draw_all(self) -> Mapping[tuple[str, float], bytes]:
+        """Return what a report shows: SVG at two widths, and PNG. Each width is laid out once."""
+        self._save(DOUBLE_COLUMN, ("svg", "png"))
+        self._save(SINGLE_COLUMN, ("svg",))
+        return self.made
+
+    def _save(self, width: float, kinds: Sequence[str]) -> None:
         with figure_style():
-            buffer = io.BytesIO()
-            self.draw(width).savefig(buffer, format="png", metadata={"Software": None})
-        return buffer.getvalue()
+            figure = self.draw(width)
+            for kind in kinds:
+                buffer = io.BytesIO()
+                figure.savefig(buffer, format=kind, metadata=_UNNAMED[kind])
+                data = buffer.getvalue()
+                self.made[kind, width] = (
+                    _describe(data.decode(), self.title, self.description).encode() if kind == "svg" else data
+                )
 
 
 @contextmanager

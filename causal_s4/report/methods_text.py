@@ -494,6 +494,7 @@ _DOUBT: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "estimand switch": ("other populations", ()),
     "landmark grid": ("other landmarks", ()),
     "grace period grid": ("other grace periods", ()),
+    "timing grid": ("other timings of treatment within the grace period", ("wanis2024",)),
     "early deaths excluded": ("leaving out early events", ()),
     "informative censoring": ("censoring that depends on prognosis", ()),
     "loss bounds": ("extreme fates of patients lost to follow-up", ()),

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causal_s4.background import begin
 from causal_s4.errors import InputError, UsageError
 from causal_s4.protocol.vocabulary import Measure
 from causal_s4.report.diagram import diagram
@@ -45,6 +46,33 @@ def every_drawing(reading: Reading) -> dict[str, Drawing]:
         specification_drawing(reading),
     )
     return {drawing.name: drawing for drawing in found if drawing is not None}
+
+
+def draw_ahead(reading: Reading, drawn: Mapping[str, Drawing]) -> Callable[[], None]:
+    """Begin to draw all figures of a report in a second process.
+
+    Parameters
+    ----------
+    reading : Reading
+    drawn : mapping of str to Drawing
+        Its figures; what is drawn is put into them.
+
+    Returns
+    -------
+    callable
+        Draws those that were not begun, from the last one backwards, and waits for the others.
+    """
+    pending = [(drawn[name], begin(_draw, reading.result, name)) for name in drawn]
+
+    def finish() -> None:
+        for drawing, made in reversed(pending):
+            drawing.made.update(made())
+
+    return finish
+
+
+def _draw(result: StudyResult, name: str) -> Mapping[tuple[str, float], bytes]:
+    return every_drawing(Reading(result))[name].draw_all()
 
 
 @dataclass(frozen=True, kw_only=True)

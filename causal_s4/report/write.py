@@ -56,16 +56,16 @@ def contents(result: StudyResult) -> dict[str, bytes]:
     """
     from causal_s4.report.methods_text import draft, latex, markdown
     from causal_s4.report.page import render
-    from causal_s4.report.plots import every_drawing
+    from causal_s4.report.plots import draw_ahead, every_drawing
     from causal_s4.report.tables import sheets
     from causal_s4.report.word import report_docx
     from causal_s4.report.workbook import tables_xlsx
 
     reading = Reading(result)
     drawn = every_drawing(reading)
+    finish_drawing = draw_ahead(reading, drawn)
     drafted = draft(reading)
     files = {
-        "report.html": render(reading, drawn).encode(),
         "methods.md": markdown(drafted).encode(),
         "methods.tex": latex(drafted).encode(),
         "tables.xlsx": tables_xlsx(reading),
@@ -74,6 +74,8 @@ def contents(result: StudyResult) -> dict[str, bytes]:
     }
     for name, text in sheets(reading).items():
         files[f"tables/{name}"] = text.encode()
+    finish_drawing()
+    files["report.html"] = render(reading, drawn).encode()
     pictures = {name: drawing.png() for name, drawing in drawn.items()}
     for name, drawing in drawn.items():
         # The diagram's own drawing is the one that the page shows.

@@ -1,5 +1,7 @@
 """Study files of each design, from the text to the result: what is refused, what is estimated, and what it is called."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from registries import registry
@@ -7,7 +9,7 @@ from registries import registry
 import causal_s4 as s4
 from causal_s4.emulation.clone_censor import clone_censor
 from causal_s4.emulation.time_dependent import time_dependent_table
-from causal_s4.errors import ImmortalTimeError, ProtocolError
+from causal_s4.errors import ImmortalTimeError, ProtocolError, UsageError
 from causal_s4.estimation import estimate_effects
 from causal_s4.simulate import simulate, simulate_history
 
@@ -170,6 +172,63 @@ def test_other_grace_periods_are_a_grid(cloned):
     assert lengths == {"9 months", "12 months"}
     (own,) = [r for r in grid.table if r["grace_period"] == "9 months" and r["measure"] == "hazard ratio"]
     assert np.log(own["value"]) == pytest.approx(log_hazard_ratio(cloned, analysis="clone-censor-weight"))
+
+
+def test_other_timings_and_cut_weights_are_grids_of_the_verb(folder):
+    lines = 'design = "clone-censor-weight"\ngrace_period = "9 months"\ntime_varying = ["response"]'
+    more = '\n[sensitivity.timing-grid]\nrules = ["natural", "uniform"]\n'
+    more += "[sensitivity.truncation-grid]\nquantiles = [[0, 0.95]]\n"
+    result = study(folder, lines, more=more, name="grids.toml").run()
+    timings, cuts = (
+        next(each for each in result.sensitivity if each.method == f"{what} grid") for what in ("timing", "truncation")
+    )
+    given = {"grace_period": 9.0, "time_varying": ["response"]}
+    options = {
+        ("timing", "density"): {},
+        ("timing", "natural"): {"timing": "natural", "natural_until": 4.5},
+        ("timing", "uniform"): {"timing": "uniform"},
+        ("upper_quantile", 1.0): {},
+        ("upper_quantile", 0.95): {"truncate": (0.0, 0.95)},
+    }
+    found = {
+        (key, row[key]): row for grid, key in ((timings, "timing"), (cuts, "upper_quantile")) for row in grid.table
+    }
+    assert list(found) == list(options)
+    for key, row in found.items():
+        table = clone_censor(registry(N, SEED), **given, **options[key])
+        assert row["value"] == pytest.approx(estimate_effects(table).one(measure="hazard ratio").value), key
+    assert cuts.table[1]["cut"] > 0
+    assert cuts.direction.startswith("cutting weights moves the estimate towards the unweighted")
+
+
+def test_timings_belong_to_cloned_strategies(folder):
+    with pytest.raises(UsageError, match="timing-grid"):
+        study(folder, 'design = "time-dependent"', more="\n[sensitivity.timing-grid]\n", history=False).run()
+
+
+def test_further_rules_of_strategies_reach_the_trial(folder):
+    women = simulate("stage4-timeline", n=N, seed=SEED)
+    palliated = women["os_months"].where(women["id"] % 9 == 0) * 0.1
+    women.assign(palliation=palliated).to_csv(folder / "palliated.csv", index=False)
+    lines = (
+        'design = "clone-censor-weight"\ngrace_period = "9 months"\ntime_varying = ["response"]\nnever = true\n'
+        'unless = { response = "progression" }'
+    )
+    text = (STUDY % {"history": 'history = "visits.csv"\n', "dag": "", "time_zero": lines, "more": ""}).replace(
+        'start = "surgery_months"', 'start = "surgery_months"\nnon_protocol_start = "palliation"'
+    )
+    path = folder / "rules.toml"
+    path.write_text(text.replace("women.csv", "palliated.csv") + "\n[sensitivity.e-value]\n", encoding="utf-8")
+    result = s4.Study.read(path).run()
+    cohort = replace(registry(N, SEED), non_protocol_start=palliated.fillna(np.inf).to_numpy())
+    table = clone_censor(
+        cohort, grace_period=9.0, time_varying=["response"], never=True, unless={"response": ["progression"]}
+    )
+    expected = estimate_effects(table).one(measure="hazard ratio").value
+    assert np.log(expected) == pytest.approx(log_hazard_ratio(result, analysis="clone-censor-weight"), abs=1e-6)
+    rules = {"never-treated", "released-from-treatment", "treated-outside-strategies"}
+    assert rules <= {each.code for each in result.findings}
+    assert {row.deviated for row in result.clone_flow.rows if row.time == 0} == {0}
 
 
 @pytest.mark.parametrize("design", ['"clone-censor-weight"\ngrace_period = "9 months"', '"time-dependent"'])

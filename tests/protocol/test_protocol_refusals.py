@@ -67,7 +67,13 @@ CHANGED = [
     ("control = 0", 'control = "0"', 13, "treatment.control", 'the text "0" where treated is the number 1'),
     ("control = 0", 'control = 0\ncontrol_name = "surgery"', 14, "treatment.control_name", "the same label as name"),
     ("control = 0", 'control = 0\nstart = "surgery"', 14, "treatment.start", "is treatment.column already"),
-    ("control = 0", 'control = 0\nnon_protocol_start = "p"', 14, "treatment.non_protocol_start", "no effect with design"),
+    (
+        "control = 0",
+        'control = 0\nnon_protocol_start = "p"',
+        14,
+        "treatment.non_protocol_start",
+        "no effect with design",
+    ),
     ('event = "died"', 'event = "days"', 17, "outcome[1].event", 'column "days" is outcome[1].time already'),
     ('event = "died"', 'event = "surgery"', 17, "outcome[1].event", "is treatment.column already"),
     ("event_value = 1", "event_value = 1\ncompeting_value = 1", 19, "outcome[1].competing_value", "the same value"),
@@ -143,7 +149,13 @@ ADDED = [
     (BASELINE, '[eligibility]\nage = { at_least = 5, not_equals = "x" }', "age", "eligibility.age", "both text and"),
     (BASELINE, '[eligibility]\n"my age" = 3', "my age", 'eligibility."my age"', "expected a table"),
     # weights
-    (BASELINE, '[propensity]\nmethod = "lasso"', "lasso", "propensity.method", '"logistic", "firth" or "entropy-balancing"'),
+    (
+        BASELINE,
+        '[propensity]\nmethod = "lasso"',
+        "lasso",
+        "propensity.method",
+        '"logistic", "firth" or "entropy-balancing"',
+    ),
     (BASELINE, '[propensity]\nmethod = "entropy_balancing"', "entropy_b", "propensity.method", "Did you mean"),
     (
         BASELINE,

@@ -14,7 +14,7 @@ from causal_s4.cohort import Cohort
 from causal_s4.errors import UsageError
 from causal_s4.kernels.kaplan_meier import KaplanMeier
 from causal_s4.kernels.risk_sets import RiskSets
-from causal_s4.probe.asking import estimator, table_estimator, weigh_by
+from causal_s4.probe.asking import estimator, weigh_by
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.results import Benchmark, EffectEstimate
