@@ -1,4 +1,4 @@
-"""Time everything, print ratios: ``python -m benchmarks [--large] [--only bootstrap cox clones growth memory]``.
+"""Time everything, print ratios: ``python -m benchmarks [--large] [--only PART ...]``.
 
 One process tree, one thread, processor seconds. Preparation and the drawing of resamples count on our side.
 The first call, which compiles, does not: it happens once an installation.
@@ -21,6 +21,7 @@ import numpy as np
 import causal_s4 as s4
 from benchmarks import clone_censor, peers
 from benchmarks.cohorts import HORIZON, cox_rows, stage4
+from benchmarks.registry import registry
 from causal_s4.inference.resampling import Draws, Resampling, resample
 from causal_s4.kernels.cox import fit_cox
 from causal_s4.kernels.risk_sets import RiskSets
@@ -108,8 +109,9 @@ def bootstrap(large: bool) -> None:
 
 def sandwich(rows: Any) -> tuple[np.ndarray, np.ndarray]:
     fit = fit_cox(RiskSets.of(None, rows.time, rows.event), rows.covariates, rows.weight)
-    pull = fit.gradient * rows.weight[:, None]
-    return fit.coefficient, np.sqrt(np.einsum("ij,ij->j", pull, pull))
+    pull = fit.score_gradient * rows.weight[:, None]
+    bread = np.linalg.inv(fit.information)
+    return fit.coefficient, np.sqrt(np.diag(bread @ (pull.T @ pull) @ bread))
 
 
 def cox(large: bool) -> None:
@@ -231,7 +233,18 @@ def peak(what: str, n: int) -> None:
     print(int(status.split()[0]) / 2**20)
 
 
-PARTS = {"bootstrap": bootstrap, "cox": cox, "clones": clones, "growth": growth, "memory": memory}
+def large_file(large: bool) -> None:
+    registry(head, line, 1_000_000 if large else 100_000)
+
+
+PARTS = {
+    "bootstrap": bootstrap,
+    "cox": cox,
+    "clones": clones,
+    "growth": growth,
+    "memory": memory,
+    "registry": large_file,
+}
 
 
 def machine() -> Iterator[str]:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from benchmarks.cohorts import COVARIATES
 
-OTHER_COLUMNS = 40
-"""Beside those that the study reads."""
+READ = ("id", "surgery", "os_months", "death", *COVARIATES)
+OTHERS = 40
+"""Columns of the file beside the simulated ones."""
 
 
 def write_registry(file: Path, n: int) -> None:
@@ -28,7 +29,7 @@ def write_registry(file: Path, n: int) -> None:
 
     frame = s4.simulate("stage4", n=n, seed=1)
     rng = np.random.default_rng(2)
-    others = {f"laboratory_{k}": rng.normal(size=n) for k in range(OTHER_COLUMNS)}
+    others = {f"laboratory_{k}": rng.normal(size=n) for k in range(OTHERS)}
     frame.assign(**others).to_parquet(file, index=False)
 
 
@@ -43,14 +44,12 @@ def analyse(file: Path) -> dict[str, float]:
         spent[step] = time.process_time() - begin
 
     with timed("imports"):
-        import causal_s4 as s4
+        from causal_s4 import Cohort, check_balance, estimate_effects, survival_curves, weigh
         from causal_s4.cohort import read_table
-        from causal_s4.estimation import estimate_effects  # noqa: F401
-        from causal_s4.kernels import cox_sweeps  # noqa: F401
-    with timed("reading nine of the columns"):
-        frame = read_table(file, ["id", "surgery", "os_months", "death", *COVARIATES][: 4 + len(COVARIATES)])
+    with timed(f"reading {len(READ)} columns"):
+        frame = read_table(file, READ)
     with timed("checking the cohort"):
-        cohort = s4.Cohort.from_frame(
+        cohort = Cohort.from_frame(
             frame,
             id="id",
             treatment="surgery",
@@ -63,13 +62,13 @@ def analyse(file: Path) -> dict[str, float]:
             covariates=COVARIATES,
         )
     with timed("propensity score and weights"):
-        weights = s4.weigh(cohort, population="ATE", stabilise=True)
+        weights = weigh(cohort, population="ATE", stabilise=True)
     with timed("balance"):
-        s4.check_balance(cohort, weights)
+        check_balance(cohort, weights)
     with timed("curves with bands"):
-        s4.survival_curves(cohort, weights)
+        survival_curves(cohort, weights)
     with timed("hazard ratio, survival, restricted mean, with influence intervals"):
-        s4.estimate_effects(cohort, weights, horizons=[12.0, 24.0])
+        estimate_effects(cohort, weights, horizons=[12.0, 24.0])
     status = Path("/proc/self/status").read_text(encoding="utf-8").split("VmHWM:")[1]
     return {**spent, "peak": int(status.split()[0]) / 2**20}
 
@@ -86,8 +85,8 @@ def measure(n: int) -> dict[str, float]:
 
 
 def registry(head: Callable[..., None], line: Callable[..., None], n: int) -> None:
-    """Print the table of one cohort."""
-    head(f"{n:,} patients from a parquet file of {OTHER_COLUMNS + 12} columns, in a new process", "step", "seconds")
+    """Print the table of one cohort, as markdown."""
+    head(f"{n:,} patients from a parquet file of some sixty columns, in a new process", "step", "seconds")
     found = measure(n)
     peak = found.pop("peak")
     for step, seconds in found.items():

@@ -150,30 +150,22 @@ def test_replicates_of_failed_estimators_are_counted_with_their_reason():
     assert (table.loc[table["estimator"] == "naive", "failure_rate"] == 0).all()
 
 
-def test_killed_and_resumed_gives_the_same_bytes(tmp_path):
-    """Stopped after the first block by an exception; what is kept is used, and the table has the same bytes."""
-    name = "null, n=157"
-    scenario = SCENARIOS[name]
-    told = []
+def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, monkeypatch):
+    """Interrupted after the first of two blocks: that one is used again, the other done, and the table has the same bytes."""
+    monkeypatch.setattr("analyses.validation.cells.BLOCK", 2)
+    scenario = SCENARIOS["weak confounding"]
+    whole = written(run_scenario(scenario, 4))
 
     def stop(done, total):
-        told.append(done)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_scenario(replace(scenario, resampled=()), 60, kept=tmp_path / "one", progress=stop)
-    assert told == [50]
-    assert len(list((tmp_path / "one").glob("*.npz"))) == 1
-
-
-def test_resumed_equals_uninterrupted(tmp_path):
-    cheap = "weak confounding"
-    whole = written(run_scenario(SCENARIOS[cheap], 4))
-    run_scenario(SCENARIOS[cheap], 4, kept=tmp_path)
-    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert written(run_scenario(SCENARIOS[cheap], 4, kept=tmp_path)) == whole
-    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
-    assert len(before) == 1
+        run_scenario(scenario, 4, kept=tmp_path, progress=stop)
+    (first,) = tmp_path.glob("*.npz")
+    made = first.stat().st_mtime_ns
+    assert written(run_scenario(scenario, 4, kept=tmp_path)) == whole
+    assert first.stat().st_mtime_ns == made
+    assert len(list(tmp_path.glob("*.npz"))) == 2
 
 
 def test_blocks_change_no_number():
@@ -202,6 +194,24 @@ def test_a_band_can_fail_on_either_side():
     for value, inside in ((0.0, True), (0.1, True), (0.11, False), (-0.2, False), (NAN, False)):
         assert band.holds(row(bias=value, bias_mcse=0.0)) is inside
     assert band.holds(row(bias=0.11, bias_mcse=0.01), slack=2.0)
+
+
+def test_a_sound_method_may_miss_by_chance_and_a_wrong_one_may_not_pass_by_it(monkeypatch):
+    sound = Band(scenario="w", estimator="e", low=-0.1, high=0.1)
+    wrong = Band(scenario="w", estimator="e", low=0.2, high=np.inf)
+    monkeypatch.setattr("analyses.validation.bands.BANDS", (sound,))
+    assert broken(row(bias=0.12, bias_mcse=0.01)) == []
+    assert len(broken(row(bias=0.14, bias_mcse=0.01))) == 1
+    monkeypatch.setattr("analyses.validation.bands.BANDS", (wrong,))
+    assert len(broken(row(bias=0.19, bias_mcse=0.01))) == 1
+    assert broken(row(bias=0.19, bias_mcse=0.01), quick=True) == []
+
+
+def test_the_error_of_a_coverage_is_never_nothing():
+    """Every one of 400 intervals covers: an error of zero would make 100 % a miss of 97 % by infinitely many errors."""
+    band = Band(scenario="w", estimator="e", statistic="coverage", low=0.93, high=0.97)
+    value, error = band.value(row(coverage=1.0, coverage_mcse=0.0, replicates=400))
+    assert (value, error) == (1.0, pytest.approx(math.sqrt(0.95 * 0.05 / 400)))
 
 
 def test_negative_bands_fail_when_the_wrong_method_looks_right():
@@ -246,7 +256,9 @@ def committed():
 
 def test_the_committed_table_is_of_the_grid(committed):
     expected = [(name, *column) for name, scenario in SCENARIOS.items() for column in scenario.columns()]
-    assert list(committed[["scenario", "estimator", "interval", "measure"]].itertuples(index=False, name=None)) == expected
+    assert (
+        list(committed[["scenario", "estimator", "interval", "measure"]].itertuples(index=False, name=None)) == expected
+    )
     for name, rows in committed.groupby("scenario"):
         assert set(rows["n"]) == {SCENARIOS[name].n}
         assert set(rows["replicates"]) == {SCENARIOS[name].replicates}

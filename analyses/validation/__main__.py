@@ -23,7 +23,6 @@ from analyses.validation.scenarios import SCENARIOS
 HERE = Path(__file__).parent
 OUT = Path("out/validation")
 QUICK = 20
-QUICK_SLACK = 4.0
 
 
 def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = print) -> int:
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = pr
     if len(chosen) == len(SCENARIOS):
         (out / "README.md").write_text(page_of(table), encoding="utf-8")
     say(f"written: {out / 'table.csv'}, {len(table)} rows")
-    return _judge(table, 0.0 if whole else QUICK_SLACK, say)
+    return _judge(table, say, quick=not whole)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -69,15 +68,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _check(say: Callable[[str], None]) -> int:
     table = read(HERE / "table.csv")
-    status = _judge(table, 0.0, say)
+    status = _judge(table, say)
     if (HERE / "README.md").read_text(encoding="utf-8") != page_of(table):
         say("README.md is not what the table says; run the study again, or write the page anew")
         status = 1
     return status
 
 
-def _judge(table: pd.DataFrame, slack: float, say: Callable[[str], None]) -> int:
-    faults = broken(table, slack)
+def _judge(table: pd.DataFrame, say: Callable[[str], None], *, quick: bool = False) -> int:
+    faults = broken(table, quick=quick)
     for fault in faults:
         say(f"outside its band: {fault}")
     held = [band for band in BANDS if band.scenario in set(table["scenario"])]

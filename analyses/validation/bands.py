@@ -43,10 +43,13 @@ class Band:
         return right is not None and not self.low <= right <= self.high
 
     def value(self, table: pd.DataFrame) -> tuple[float, float]:
-        """Return the number and its Monte Carlo error."""
+        """Return the number and its Monte Carlo error; of a coverage, at least that of 95 %."""
         names = ("scenario", "estimator", "interval", "measure")
         row = one(table, {name: getattr(self, name) for name in names})
-        return float(row[self.statistic]), float(row[f"{self.statistic}_mcse"])
+        error = float(row[f"{self.statistic}_mcse"])
+        if self.statistic == "coverage":
+            error = max(error, float(np.sqrt(0.95 * 0.05 / row["replicates"])))
+        return float(row[self.statistic]), error
 
     def holds(self, table: pd.DataFrame, slack: float = 0.0) -> bool:
         """Return whether the number lies within its limits, or within so many Monte Carlo errors of them."""
@@ -60,79 +63,100 @@ class Band:
         )
 
 
-def broken(table: pd.DataFrame, slack: float = 0.0) -> list[str]:
+SLACK, QUICK_SLACK = 3.0, 4.0
+"""Monte Carlo errors by which a sound method may miss a limit; in a quick run every method may, and by more."""
+
+
+def broken(table: pd.DataFrame, *, quick: bool = False) -> list[str]:
     """Return what lies outside its band, of the scenarios that the table has."""
     present = set(table["scenario"])
+
+    def slack(band: Band) -> float:
+        return QUICK_SLACK if quick else 0.0 if band.fails else SLACK
+
     return [
         f"{band}, found {band.value(table)[0]:g}"
         for band in BANDS
-        if band.scenario in present and not band.holds(table, slack)
+        if band.scenario in present and not band.holds(table, slack(band))
     ]
 
 
 _SOUND = ("logistic, ATE", "logistic, ATT", "logistic, ATO", "entropy balancing, ATE", "entropy balancing, ATT")
-_BIAS = {LOG_HR: 0.025, SURVIVAL: 0.008, RMST: 0.35}
-"""Largest bias of 500 patients, half of them with the event: METHODS of the closed-form world, 400 patients."""
+_BIAS = {LOG_HR: 0.015, SURVIVAL: 0.004, RMST: 0.15}
+"""Bias of 500 patients of whom half have the event, as far as it is known, beside Monte Carlo error."""
 
 
 def _sound(scenario: str, estimator: str, *, scale: float = 1.0, coverage: tuple[float, float]) -> Iterator[Band]:
     """Yield the bands of an estimator that is right."""
     for measure, limit in _BIAS.items():
-        yield Band(scenario=scenario, estimator=estimator, measure=measure, low=-scale * limit, high=scale * limit)
-        yield Band(
-            scenario=scenario,
-            estimator=estimator,
-            measure=measure,
-            statistic="coverage",
-            low=coverage[0],
-            high=coverage[1],
-        )
+        where = {"scenario": scenario, "estimator": estimator, "measure": measure}
+        yield Band(**where, low=-scale * limit, high=scale * limit)
+        yield Band(**where, statistic="coverage", low=coverage[0], high=coverage[1])
 
 
-def _biased(scenario: str, estimator: str, low: float, high: float, **more: str) -> Band:
+def _wrong(scenario: str, estimator: str, low: float, high: float, **more: str) -> Band:
     return Band(scenario=scenario, estimator=estimator, low=low, high=high, **more)
 
 
-def _bands() -> Iterator[Band]:
-    for scenario in ("null", "benefit", "harm", "early harm, late benefit", "weak confounding", "rare subtype"):
+def _fixed_arms() -> Iterator[Band]:
+    for scenario in ("null", "benefit", "harm", "early harm, late benefit", "weak confounding"):
         for estimator in _SOUND:
-            yield from _sound(scenario, estimator, coverage=(0.92, 0.97))
-        yield _biased(scenario, "naive", -np.inf, -0.03 if scenario == "weak confounding" else -0.12)
+            yield from _sound(scenario, estimator, coverage=(0.935, 0.965))
+        yield _wrong(scenario, "naive", -np.inf, -0.07 if scenario == "weak confounding" else -0.2)
     for estimator in _SOUND:
-        yield from _sound("benefit, n=2000", estimator, scale=0.5, coverage=(0.93, 0.97))
-        yield from _sound("benefit, n=157", estimator, scale=2.5, coverage=(0.91, 0.97))
-        yield from _sound("null, n=157", estimator, scale=2.5, coverage=(0.91, 0.97))
+        yield from _sound("benefit, n=2000", estimator, scale=0.5, coverage=(0.94, 0.965))
+        yield from _sound("rare subtype", estimator, coverage=(0.93, 0.965))
+        for scenario in ("benefit, n=157", "null, n=157"):
+            yield from _sound(scenario, estimator, scale=2.0, coverage=(0.925, 0.965))
     for scenario in ("null", "benefit", "harm", "benefit, n=2000"):
-        yield Band(
-            scenario=scenario, estimator="multivariable Cox", interval="model-based", low=-0.025, high=0.025
-        )
-    for share in ("30", "70", "90"):
-        yield from _sound(f"events {share} %", "logistic, ATE", scale=2.0, coverage=(0.915, 0.975))
-        yield from _sound(f"events {share} %", "logistic, ATO", scale=2.0, coverage=(0.915, 0.975))
-    yield from _sound("strong confounding", "logistic, ATO", scale=2.0, coverage=(0.915, 0.97))
-    # where they are wrong, and have to be seen to be
-    yield _biased("near-violation of positivity", "logistic, ATE", -np.inf, 0.93, statistic="coverage")
-    yield from _sound("near-violation of positivity", "logistic, ATO", scale=3.0, coverage=(0.90, 0.97))
-    yield _biased("misspecified propensity model", "logistic, ATE", 0.05, np.inf)
-    yield from _sound("misspecified propensity model", "logistic with interaction, ATE", coverage=(0.92, 0.97))
+        yield Band(scenario=scenario, estimator="multivariable Cox", interval="model-based", low=-0.015, high=0.015)
+    for share in (30, 70, 90):
+        for estimator in ("logistic, ATE", "logistic, ATO"):
+            yield from _sound(f"events {share} %", estimator, scale=1.5, coverage=(0.93, 0.97))
+    yield from _sound("strong confounding", "logistic, ATO", scale=1.5, coverage=(0.93, 0.965))
+    yield from _sound("near-violation of positivity", "logistic, ATO", scale=2.0, coverage=(0.915, 0.965))
+    yield from _sound("misspecified propensity model", "logistic with interaction, ATE", coverage=(0.93, 0.965))
+    yield from _sound("missing at random", "imputed, logistic, ATE", scale=1.5, coverage=(0.93, 0.975))
+
+
+def _fixed_arms_gone_wrong() -> Iterator[Band]:
+    yield _wrong("near-violation of positivity", "logistic, ATE", -np.inf, 0.92, statistic="coverage")
+    yield _wrong("misspecified propensity model", "logistic, ATE", 0.05, np.inf)
+    yield _wrong("misspecified propensity model", "entropy balancing, ATE", 0.05, np.inf)
     for estimator in _SOUND:
-        yield _biased("unmeasured confounder", estimator, -np.inf, -0.05)
-    yield _biased("covariate-dependent censoring", "logistic, ATE", -np.inf, -0.01, measure=SURVIVAL)
-    yield _biased("missing at random", "complete cases, logistic, ATE", 0.05, np.inf)
-    yield from _sound("missing at random", "imputed, logistic, ATE", scale=2.0, coverage=(0.91, 0.985))
+        yield _wrong("unmeasured confounder", estimator, -np.inf, -0.08)
+        yield _wrong("covariate-dependent censoring", estimator, -np.inf, -0.08)
+    yield _wrong("missing at random", "complete cases, logistic, ATE", 0.03, np.inf)
+    yield Band(scenario="rare subtype, n=157", estimator="logistic, ATE", statistic="failure_rate", low=0.1)
+
+
+def _small_cohorts() -> Iterator[Band]:
+    """Yield what the default interval, and the default propensity model, rest on."""
     for effect in ("null", "protective"):
         world = f"founding size, {effect}"
-        yield _biased(world, "naive", -np.inf, -0.3)
-        for estimator in ("logistic, ATE", "logistic, ATO", "firth, ATE", "firth, ATO"):
-            yield Band(scenario=world, estimator=estimator, low=-0.10, high=0.06)
-            yield Band(scenario=world, estimator=estimator, statistic="coverage", low=0.88, high=0.98)
-    timeline = "time-varying response, null"
-    yield _biased(timeline, "ever treated, naive", -np.inf, -0.7)
-    yield _biased(timeline, "time-dependent Cox", -np.inf, -0.15)
-    yield _biased(timeline, "clone-censor-weight, baseline only", -np.inf, -0.10)
-    yield _biased(timeline, "clone-censor-weight, truncated at 1%", -np.inf, -0.02)
+        yield _wrong(world, "naive", -np.inf, -0.3)
+        for estimator in ("logistic, ATE", "logistic, ATO"):
+            yield Band(scenario=world, estimator=estimator, low=-0.05, high=0.05)
+            yield Band(
+                scenario=world, estimator=estimator, interval="jackknife", statistic="coverage", low=0.94, high=0.98
+            )
+        yield _wrong(world, "firth, ATE", -np.inf, -0.04)
+    world = "founding size, null"
+    for estimator in ("logistic, ATE", "logistic, ATO"):
+        yield Band(scenario=world, estimator=estimator, statistic="relative_error", high=-0.02)
+    yield _wrong(world, "entropy balancing, ATE", -np.inf, 0.92, statistic="coverage")
+    for estimator in ("logistic, ATE", "logistic, ATO"):
+        yield Band(scenario="registry, n=400", estimator=estimator, statistic="coverage", low=0.93, high=0.965)
+
+
+def _later_treatment() -> Iterator[Band]:
+    world = "time-varying response, null"
+    yield _wrong(world, "ever treated, naive", -np.inf, -0.7)
+    yield _wrong(world, "time-dependent Cox", -np.inf, -0.15)
+    yield _wrong(world, "clone-censor-weight, baseline only", -np.inf, -0.10)
+    yield _wrong(world, "clone-censor-weight, truncated at 1%", -np.inf, -0.02)
     for effect in ("null", "protective"):
-        for measure, limit in {LOG_HR: 0.03, SURVIVAL: 0.012, RMST: 0.45}.items():
+        for measure, limit in {LOG_HR: 0.015, SURVIVAL: 0.006, RMST: 0.2}.items():
             where = {
                 "scenario": f"time-varying response, {effect}",
                 "estimator": "clone-censor-weight, response",
@@ -140,7 +164,7 @@ def _bands() -> Iterator[Band]:
                 "interval": "fixed",
             }
             yield Band(**where, low=-limit, high=limit)
-            yield Band(**where, statistic="coverage", low=0.90, high=0.99)
+            yield Band(**where, statistic="coverage", low=0.93, high=0.975)
 
 
-BANDS = tuple(_bands())
+BANDS = (*_fixed_arms(), *_fixed_arms_gone_wrong(), *_small_cohorts(), *_later_treatment())

@@ -16,7 +16,7 @@ from analyses.validation.performance import STATISTICS, performance
 from analyses.validation.scenarios import SCENARIOS, Scenario
 from causal_s4.workers import Answer, Block, KeptBlocks, fingerprint, run_blocks
 
-BLOCK = 50
+BLOCK, DEAR_BLOCK = 50, 10
 _DIGITS = 4
 _SCHEMA = 1
 
@@ -74,7 +74,8 @@ def run_scenario(
     progress : callable, optional
         Called with the cohorts done and all cohorts.
     """
-    blocks = [(first, min(first + BLOCK, replicates)) for first in range(0, replicates, BLOCK)]
+    size = block_of(scenario)
+    blocks = [(first, min(first + size, replicates)) for first in range(0, replicates, size)]
     store = (
         None if kept is None else KeptBlocks(kept, fingerprint(causal_s4.__version__, _SCHEMA, *_identity(scenario)))
     )
@@ -92,6 +93,11 @@ def run_scenario(
         np.concatenate([each["found"] for each in answers]),
         np.concatenate([each["reasons"] for each in answers]),
     )
+
+
+def block_of(scenario: Scenario) -> int:
+    """Return how many cohorts are kept together: fewer where each takes long."""
+    return DEAR_BLOCK if scenario.dear else BLOCK
 
 
 def _identity(scenario: Scenario) -> tuple[Any, ...]:

@@ -132,6 +132,8 @@ class Scenario:
     estimators : tuple of str
     resampled : tuple of str
         Estimators that get their intervals by resampling too.
+    dear : bool
+        Whether a cohort takes about a second.
     """
 
     name: str
@@ -141,6 +143,7 @@ class Scenario:
     replicates: int
     estimators: tuple[str, ...]
     resampled: tuple[str, ...] = ()
+    dear: bool = False
 
     def asked(self, estimator: str) -> tuple[str, ...]:
         """Return the intervals of an estimator here."""
@@ -181,7 +184,7 @@ MAIN, STRESS, DEAR = 2000, 1000, 200
 
 def _kinds(name: str, about: str, *, n: int = 500, replicates: int = STRESS, **more) -> Scenario:
     """Return a scenario of the world of few kinds; what is not a field of a scenario is a switch of the world."""
-    chosen = {key: more.pop(key) for key in ("estimators", "resampled") if key in more}
+    chosen = {key: more.pop(key) for key in ("estimators", "resampled", "dear") if key in more}
     world = World(**({"hazard_ratios": _BENEFIT} | more))
     return Scenario(
         name=name,
@@ -275,6 +278,7 @@ _SCENARIOS = (
         "x2 is missing for 30 %, more often after an event and among the treated without one.",
         replicates=DEAR,
         missing=True,
+        dear=True,
         estimators=("complete cases, logistic, ATE", "imputed, logistic, ATE"),
     ),
     *(
@@ -304,6 +308,7 @@ _SCENARIOS = (
             source=Timeline(effect=effect),
             n=1000,
             replicates=DEAR,
+            dear=True,
             estimators=(
                 "ever treated, naive",
                 "ever treated, logistic",

@@ -18,10 +18,11 @@ FEW_EFFECTIVE = 400.0
 """Below this effective sample size of the treated clones at the end of the grace period, intervals take the weights
 as known: the corrected ones tend to be too short then, these rather too long.
 
-Simulated registries of the null world of stage4-timeline, with response in the model: of 2,000 patients (effective
-sample size 246; 400 registries) the corrected standard errors are 0.92 to 0.94 of the spread of the estimates and their
-95% intervals cover 91 to 93%, with the weights as known 1.02 to 1.04 and 94 to 96%; of 1,000 patients (123; 400) 0.95 to
-0.97 against 1.07 to 1.11."""
+Simulated registries of the null world of stage4-timeline with response in the model, 95% intervals of the hazard ratio
+and of the differences in survival and restricted mean at five years, corrected against weights as known: 300 patients
+(effective sample size 37, 250 registries) covered 91% against 94 to 97%; 1,000 (123, 400) 93 to 95% against 95 to 97%;
+2,000 (246, 400) 91 to 93% against 94 to 96%, with standard errors 0.92 to 0.94 against 1.02 to 1.04 of the spread of
+the estimates. The Monte Carlo error of a coverage is about 1.1 points."""
 _TOO_FEW, _TOO_HEAVY, _MEAN_OFF = 50.0, 0.1, 0.1
 _ARMS = ((1, "treated"), (0, "control"))
 
@@ -45,6 +46,8 @@ def effective_at_end_of_grace(table: RiskTable, arm: int) -> float:
 def default_variance(table: RiskTable) -> str:
     """Return how intervals are made unless asked otherwise: with the weights as known when few patients carry them.
 
+    Few may do so late on as well where the untreated must never be treated, and their weights go on growing.
+
     Parameters
     ----------
     table : RiskTable
@@ -57,19 +60,19 @@ def default_variance(table: RiskTable) -> str:
     weights = table.weights
     if weights is None or not weights.parts:
         return "influence"
-    return "fixed" if effective_at_end_of_grace(table, 1) < FEW_EFFECTIVE else "influence"
+    few = table.never or effective_at_end_of_grace(table, 1) < FEW_EFFECTIVE
+    return "fixed" if few else "influence"
 
 
 def variance_finding(table: RiskTable) -> Finding:
     """Say which intervals are shown and why."""
     ess = effective_at_end_of_grace(table, 1)
     fixed = default_variance(table) == "fixed"
-    why = (
-        f"the treated clones are worth {ess:.0f} patients at the end of the grace period, fewer than {FEW_EFFECTIVE:.0f}; "
-        "accounting for the estimation of the weights tends to make intervals too short with so few"
-        if fixed
-        else f"the treated clones are worth {ess:.0f} patients at the end of the grace period"
-    )
+    why = f"the treated clones are worth {ess:.0f} patients at the end of the grace period"
+    short = "accounting for the estimation of the weights tends to make intervals too short with so few"
+    if fixed:
+        late = "the weights of the clones that are never treated go on growing until few patients carry them"
+        why = f"{why}, fewer than {FEW_EFFECTIVE:.0f}; {short}" if ess < FEW_EFFECTIVE else f"{late}; {short}"
     how = "take the weights as known" if fixed else "account for the estimation of the weights"
     return Finding(
         code="clone-variance",

@@ -63,21 +63,23 @@ def fit_propensity(
     """
     design = np.column_stack([np.ones(len(treatment)), terms])
     fit = fit_firth(design, treatment) if penalised else fit_logistic(design, treatment)
-    if fit.converged and np.max(np.abs(design @ fit.coefficient)) <= _FURTHEST:
+    treated, control = fit.probability[treatment == 1], fit.probability[treatment == 0]
+    # a penalty makes a score even of arms without anybody in common; it must not make weights
+    apart = bool(treated.min() > control.max())
+    if fit.converged and not apart and np.max(np.abs(design @ fit.coefficient)) <= _FURTHEST:
         return fit, design
     culprits = _separating(terms, names, treatment)
     advice = (
         "Leave those patients or that covariate out, or join its rare levels; there, one arm is empty "
         "and the data cannot speak"
     )
+    hint = "" if penalised or apart else _FIRTH
     if culprits:
         raise SeparationError(
-            f"the propensity model cannot be fitted: treatment is predicted perfectly{'' if penalised else _FIRTH}",
+            f"the propensity model cannot be fitted: treatment is predicted perfectly{hint}",
             culprits,
         )
-    treated = fit.probability[treatment == 1]
-    control = fit.probability[treatment == 0]
-    if treated.min() > control.max():
+    if apart:
         raise OverlapError(
             "the arms have no patients in common: on the estimated propensity score every treated patient lies above "
             f"every control ({len(treated)} treated, {len(control)} controls). Restrict the cohort to patients for "
@@ -88,7 +90,7 @@ def fit_propensity(
     if np.max(np.abs(design @ fit.coefficient)) > _FURTHEST:
         raise SeparationError(
             "the propensity model is separated: a combination of covariates predicts treatment for some "
-            f"patients{'' if penalised else _FIRTH}. {advice}",
+            f"patients{hint}. {advice}",
             worst,
         )
     raise ConvergenceError(f"the propensity model did not settle. {advice}", worst)
@@ -111,7 +113,9 @@ def _separating(terms: Floats, names: Sequence[str], treatment: Ints) -> list[Pr
                     problems.append(
                         Problem(
                             where=name,
-                            found=f"each of the {int(part.sum())} patients {label} is {arm}",
+                            found=f"the only patient {label} is {arm}"
+                            if part.sum() == 1
+                            else f"each of the {int(part.sum())} patients {label} is {arm}",
                             todo="Leave them out by [eligibility], join the level with another, or drop the covariate",
                         )
                     )

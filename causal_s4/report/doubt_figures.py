@@ -17,6 +17,7 @@ from causal_s4.report.figures import (
     MUTED,
     ORANGE,
     Drawing,
+    fixed_ticks,
     new_figure,
 )
 from causal_s4.report.reading import Reading, capital, clean, pretty
@@ -131,8 +132,8 @@ def contour(
         axes.plot(_strength(needed), _strength(needed), "D", ms=6, color=ORANGE, zorder=4)
     _draw_marks(axes, marks, far, width)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(_fixed([tick for tick in (1, 1.25, 1.5, 2, 3, 5, 10, 20, 50) if tick <= far]))
-        axis.set_minor_locator(_fixed([]))
+        axis.set_major_locator(fixed_ticks([tick for tick in (1, 1.25, 1.5, 2, 3, 5, 10, 20, 50) if tick <= far]))
+        axis.set_minor_locator(fixed_ticks([]))
         axis.set_major_formatter(lambda value, _: reading.numbers.general(float(value)))
     axes.set_xlabel("Risk ratio, treatment with confounder (log scale)")
     axes.set_ylabel("Risk ratio, confounder with outcome (log scale)")
@@ -180,12 +181,6 @@ def _draw_marks(axes: Axes, marks: Sequence[tuple[str, float, float]], far: floa
             va="center",
             zorder=6,
         )
-
-
-def _fixed(ticks: Sequence[float]) -> Any:
-    from matplotlib.ticker import FixedLocator
-
-    return FixedLocator(list(ticks))
 
 
 # --- specification curve --------------------------------------------------------------------------
@@ -289,8 +284,8 @@ def _draw_estimates(axes: Axes, reading: Reading, rows: Sequence[Mapping[str, An
     axes.set_yscale("log")
     axes.set_ylim(low, high)
     ticks = [tick for tick in (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 10.0) if low <= tick <= high]
-    axes.yaxis.set_major_locator(_fixed(ticks))
-    axes.yaxis.set_minor_locator(_fixed([]))
+    axes.yaxis.set_major_locator(fixed_ticks(ticks))
+    axes.yaxis.set_minor_locator(fixed_ticks([]))
     axes.yaxis.set_major_formatter(lambda value, _: reading.numbers.general(float(value)))
     axes.set_xlim(-0.6, len(rows) - 0.4)
     axes.set_ylabel(f"{capital(unit)} ({reading.numbers.level(reading.result.protocol.inference.level)}, log scale)")

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from causal_s4.protocol.vocabulary import Arm, Measure, TimeUnit
-from causal_s4.report.figures import time_axis
+from causal_s4.report.figures import axis_end, time_axis
 from causal_s4.report.reading import Reading, clean, mid
 from causal_s4.results import BalanceRow, EffectEstimate, SurvivalCurve
 
@@ -45,18 +45,19 @@ def _outcome(
     own = TimeUnit(reading.result.cohort.time_unit)
     _, ticks = time_axis(reading, [curve for _, by_arm in panels for curve in by_arm.values()], unit)
     at = reading.headline_horizon(name)
-    start = at * own.in_days / unit.in_days if at is not None else ticks[-1] / 2
-    step = _step(float(ticks[-1]))
+    start = at * own.in_days / unit.in_days if at is not None else float(ticks[-1]) / 2
+    end = axis_end(reading, name, unit, ticks)
+    step = _step(end)
     return {
         "name": clean(name),
-        "end": float(ticks[-1]),
+        "end": round(end, _DECIMALS),
         "ticks": [round(float(tick), _DECIMALS) for tick in ticks],
-        "start": round(float(min(start, ticks[-1])), _DECIMALS),
+        "start": round(min(start, end), _DECIMALS),
         "step": step,
         "panels": [
             {
                 "title": reading.analysis(pair),
-                **{str(arm): _curve(reading, by_arm[arm], unit, float(ticks[-1]), step) for arm in Arm},
+                **{str(arm): _curve(reading, by_arm[arm], unit, end, step) for arm in Arm},
             }
             for pair, by_arm in panels
         ],

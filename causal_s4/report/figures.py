@@ -224,6 +224,7 @@ def curves(reading: Reading, outcome: str, *, width: float = DOUBLE_COLUMN) -> F
     pairs = list(dict.fromkeys((reading.naive, reading.front)))
     panels = [(pair, shown) for pair in pairs if (shown := _shown_curves(reading, pair, outcome))]
     unit, ticks = time_axis(reading, [curve for _, by_arm in panels for curve in by_arm.values()])
+    end = axis_end(reading, outcome, unit, ticks)
     narrow = _narrow(width)
     legend, table, plot, left, right, between = 0.6 if narrow else 0.5, 1.5, 1.95, 0.56, 0.2, 0.36
     rows, columns = (len(panels), 1) if narrow else (1, len(panels))
@@ -235,11 +236,11 @@ def curves(reading: Reading, outcome: str, *, width: float = DOUBLE_COLUMN) -> F
         x = left if narrow else left + index * (each + between)
         y = height - legend - (index + 1 if narrow else 1) * (plot + table + 0.15) + table + 0.15
         axes = figure.add_axes((x / width, y / height, each / width, plot / height))
-        _draw_curves(axes, reading, by_arm, unit, ticks, ghost=naive if pair != reading.naive else {})
+        _draw_curves(axes, reading, by_arm, unit, ticks, end, ghost=naive if pair != reading.naive else {})
         axes.set_title(_fit(figure, reading.analysis(pair), each, 8.5, "bold"))
         if narrow or index == 0:
             axes.set_ylabel(_fit(figure, f"{clean(outcome)}, %", plot + 0.3, 8))
-        _at_risk(figure, axes, reading, by_arm, unit, ticks)
+        _at_risk(figure, axes, reading, by_arm, unit, ticks, end)
     _arm_legend(figure, reading, ghost=len(panels) > 1, narrow=narrow)
     return figure
 
@@ -272,16 +273,24 @@ def time_axis(
     return unit, np.array([convert(float(time), own, unit) for time in times[::every]])
 
 
+def axis_end(reading: Reading, outcome: str, unit: TimeUnit, ticks: Floats) -> float:
+    """Return where the time axis of an outcome's curves ends: the last tick, or its longest horizon if that is later."""
+    own = reading.result.cohort.time_unit
+    horizons = reading.horizons(outcome, Measure.SURVIVAL_DIFFERENCE)
+    return max([float(ticks[-1]), *(convert(each, own, unit) or 0.0 for each in horizons if each is not None)])
+
+
 def _draw_curves(
     axes: Axes,
     reading: Reading,
     by_arm: Mapping[str, SurvivalCurve],
     unit: TimeUnit,
     ticks: Floats,
+    end: float,
     ghost: Mapping[str, SurvivalCurve],
 ) -> None:
     def last(curve: SurvivalCurve) -> float:
-        return min(float(ticks[-1]), reading.last_shown(curve) * TimeUnit(curve.unit).in_days / unit.in_days)
+        return min(end, reading.last_shown(curve) * TimeUnit(curve.unit).in_days / unit.in_days)
 
     for arm, curve in ghost.items():
         x, (survival,) = thin(curve, unit, last(curve), curve.survival)
@@ -294,8 +303,10 @@ def _draw_curves(
         axes.fill_between(x, 100 * lower, 100 * upper, step="post", color=colour, alpha=0.16, lw=0, gid=f"band-{arm}")
         dashes = "-" if arm == Arm.TREATED else (0, (5, 1.3))
         axes.step(x, 100 * survival, where="post", color=colour, lw=1.6, ls=dashes, gid=f"curve-{arm}")
-    axes.set_xlim(0, ticks[-1])
-    axes.set_xticks(ticks, [_tick(tick) for tick in ticks])
+    axes.set_xlim(0, end)
+    # The end is marked too, unless its number would touch the one before.
+    marked = [*ticks, end] if len(ticks) > 1 and end - ticks[-1] > 0.6 * (ticks[1] - ticks[0]) else list(ticks)
+    axes.set_xticks(marked, [_tick(tick) for tick in marked])
     axes.set_ylim(0, 100.5)
     axes.set_yticks(range(0, 101, 20))
     axes.grid(axis="y", color=LINE, lw=0.5)
@@ -340,7 +351,13 @@ def _tick(value: float) -> str:
 
 
 def _at_risk(
-    figure: Figure, axes: Axes, reading: Reading, by_arm: Mapping[str, SurvivalCurve], unit: TimeUnit, ticks: Floats
+    figure: Figure,
+    axes: Axes,
+    reading: Reading,
+    by_arm: Mapping[str, SurvivalCurve],
+    unit: TimeUnit,
+    ticks: Floats,
+    end: float,
 ) -> None:
     """Write the at-risk table under a panel: patients, and in brackets the effective number if it differs."""
     width, height = figure.get_size_inches()
@@ -360,7 +377,7 @@ def _at_risk(
         y -= 0.14
         shown = [(tick, index) for tick in ticks if (index := _nearest(curve, unit, tick)) is not None]
         for tick, index in shown:
-            x = box.x0 + box.width * tick / ticks[-1]
+            x = box.x0 + box.width * tick / end
             patients = int(curve.at_risk[index])
             figure.text(x, y / height, reading.people(patients), fontsize=7, color=INK, ha="center", va="center")
             if weighted and not reading.small(patients):
@@ -545,12 +562,25 @@ def weights(reading: Reading, *, width: float = DOUBLE_COLUMN) -> Figure:
         _weight_labels(axes, reading, summary, arm, y, narrow)
     axes.axvline(1, color=FAINT, lw=0.8, zorder=0)
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    # One tick each power of ten over a long range, three over a short one; never the library's own in between.
+    steps = (1, 2, 5) if high / low < 300 else (1,)
+    ticks = [step * 10.0**power for power in range(-6, 7) for step in steps]
+    axes.xaxis.set_major_locator(fixed_ticks([tick for tick in ticks if low <= tick <= high]))
+    axes.xaxis.set_minor_locator(fixed_ticks([]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylim(min(positions) - 0.6, 0.0 if narrow else -0.4)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("Weight, relative to the mean of its arm (log scale)")
     return figure
+
+
+def fixed_ticks(ticks: Sequence[float]) -> Any:
+    """Return a locator of just these ticks."""
+    from matplotlib.ticker import FixedLocator
+
+    return FixedLocator(list(ticks))
 
 
 def _mean(summary: WeightSummary, arm: str) -> float:
@@ -750,7 +780,7 @@ def _forest_axis(axes: Axes, scale: Scale, low: float, high: float, narrow: bool
 
     if scale.log:
         ticks = _ratio_ticks(low, high)
-        axes.xaxis.set_major_locator(_fixed(ticks))
+        axes.xaxis.set_major_locator(fixed_ticks(ticks))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
@@ -799,12 +829,6 @@ def _directions(axes: Axes, scale: Scale, low: float, high: float) -> None:
             color=MUTED,
             annotation_clip=False,
         )
-
-
-def _fixed(ticks: Sequence[float]) -> Any:
-    from matplotlib.ticker import FixedLocator
-
-    return FixedLocator(list(ticks))
 
 
 def _ratio_ticks(low: float, high: float) -> list[float]:

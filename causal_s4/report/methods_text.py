@@ -292,6 +292,14 @@ def _weights(reading: Reading) -> Said:
             f"regression{given}.",
             "rosenbaum1983",
         )
+    elif summary.method == "firth":
+        yield _say(
+            f"The propensity score, the probability of {reading.arm_words(Arm.TREATED)}, was estimated by logistic "
+            f"regression with Firth's penalised likelihood{given}.",
+            "rosenbaum1983",
+            "firth1993",
+            "heinze2002",
+        )
     elif summary.method == "entropy-balancing":
         yield _say(
             f"Weights were found by entropy balancing, which makes the weighted means of {covariates or 'the covariates'} "
@@ -347,7 +355,7 @@ def _scale(summary: WeightSummary) -> Said:
         return
     cites = {Estimand.ATO: ("li2018",), Estimand.ATM: ("li2013",)}
     about = cites.get(Estimand(summary.population), ()) if summary.population in set(Estimand) else ()
-    if summary.method != "logistic":
+    if summary.method not in ("logistic", "firth"):
         yield _say(f"{capital(said)}.", *about)
     elif summary.population in set(Estimand) and said.startswith("stabilised"):
         yield _say(f"The weights were {said}.", "cole2008")
@@ -634,7 +642,7 @@ def _effects(reading: Reading, outcome: str) -> Said:
             tested = (
                 "" if side.test is None else f"; test of no difference, {reading.numbers.p_value(side.test.p_value)}"
             )
-            how = prose.how(pair[0]) if adjusted else "unadjusted"
+            how = prose.how(pair) if adjusted else "unadjusted"
             yield _say(f"The hazard ratio {how} was {reading.with_interval(side.hazard_ratio)}{tested}.")
     yield from _beside(reading, outcome, pairs)
 

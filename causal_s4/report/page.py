@@ -203,7 +203,7 @@ class _Context:
         }
         first = self._figure("ladder")
         context |= {
-            "serious": [each for each in result.findings if each.severity == "serious"],
+            "serious": dict(prose.findings(reading)).get("serious", []),
             "trial": self._table(prose.trial_table(reading)),
             "flow": self._flow(),
             "clones": self._figure("clones"),

@@ -19,6 +19,7 @@ from causal_s4.protocol.vocabulary import Measure
 from causal_s4.report.diagram import diagram
 from causal_s4.report.doubt_figures import clones_drawing, contour_drawing, specification_drawing
 from causal_s4.report.figures import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, drawings, figure_style, file_suffix
+from causal_s4.report.flow_figure import flow_drawing
 from causal_s4.report.reading import Reading, clean
 from causal_s4.results import CloneFlow, StudyResult
 
@@ -40,6 +41,7 @@ def every_drawing(reading: Reading) -> dict[str, Drawing]:
     flow = getattr(reading.result, "clone_flow", None)
     found = (
         diagram(reading),
+        flow_drawing(reading),
         *drawings(reading),
         clones_drawing(reading, flow) if isinstance(flow, CloneFlow) else None,
         contour_drawing(reading),
@@ -205,6 +207,10 @@ class Plots:
     def dag(self, *, width: str | float = "double") -> Plot:
         """Return the causal diagram with the adjustment set marked in it."""
         return self._plot("dag", width, "it holds no drawing of the causal diagram")
+
+    def flow(self, *, width: str | float = "double") -> Plot:
+        """Return the flow of patients from the file to the arms."""
+        return self._plot("flow", width, "it tells no steps of selection")
 
     def contour(self, *, width: str | float = "double") -> Plot:
         """Return what an unmeasured confounder of every pair of strengths could make of the estimate."""

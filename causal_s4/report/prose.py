@@ -5,7 +5,9 @@ Each sentence is drafted from the protocol and the result; one that they do not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Arm, Design, Estimand
 from causal_s4.report.reading import EFFECT, Reading, Side, capital, clean, join, mid, plural, state
@@ -28,7 +30,7 @@ def answer(reading: Reading) -> list[str]:
         if naive.hazard_ratio and front.hazard_ratio:
             sentences.append(
                 f"The hazard ratio was {reading.with_interval(naive.hazard_ratio)} unadjusted and "
-                f"{reading.with_interval(front.hazard_ratio)} {how(reading.front[0])}."
+                f"{reading.with_interval(front.hazard_ratio)} {how(reading.front)}."
             )
     elif naive.hazard_ratio:
         sentences.append(f"The hazard ratio was {reading.with_interval(naive.hazard_ratio)}.")
@@ -47,8 +49,15 @@ def absolute(reading: Reading, outcome: str, side: Side, opening: str) -> str:
     )
 
 
-def how(analysis: str) -> str:
+def how(pair: tuple[str, str]) -> str:
     """Return how an analysis deals with confounding, as the end of a sentence."""
+    analysis, population = pair
+    if population == UNADJUSTED:
+        return (
+            "without adjustment from the landmark on"
+            if analysis == Analysis.LANDMARK
+            else "with time before treatment counted as untreated"
+        )
     if analysis in (Analysis.WEIGHTED, Analysis.LANDMARK):
         return "after weighting"
     return "after cloning, censoring and weighting" if analysis == Analysis.CLONE_CENSOR_WEIGHT else "after adjustment"
@@ -230,11 +239,23 @@ def balance_note(reading: Reading) -> str:
 
 
 def findings(reading: Reading) -> list[tuple[str, list[Finding]]]:
-    """Return the findings by severity, the gravest first; severities without one are left out."""
-    groups = {
-        severity: [each for each in reading.result.findings if each.severity == severity] for severity in SEVERITIES
-    }
+    """Return the findings by severity, the gravest first, each once; severities without one are left out.
+
+    A step that is made for several populations or outcomes finds the same of each.
+    """
+    different = {(each.severity, each.message): each for each in reversed(reading.result.findings)}
+    kept = [
+        replace(each, message=signed(reading, each.message))
+        for each in reading.result.findings
+        if different[each.severity, each.message] is each
+    ]
+    groups = {severity: [each for each in kept if each.severity == severity] for severity in SEVERITIES}
     return [(severity, group) for severity, group in groups.items() if group]
+
+
+def signed(reading: Reading, text: str) -> str:
+    """Return a sentence with the sign of its negative numbers as the report writes it."""
+    return re.sub(r"(?<![\w.])-(?=\.?\d)", reading.numbers.minus, text)
 
 
 def sensitivity_sentence(reading: Reading, result: SensitivityResult) -> str:

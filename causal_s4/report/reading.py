@@ -252,7 +252,8 @@ class Reading:
             for pair in adjusted:
                 if test(pair):
                     return pair
-        return (Analysis.NAIVE, UNADJUSTED)
+        # Nothing to adjust for: the design's own comparison still deals with time zero as the naive one does not.
+        return next((pair for pair in made if pair == (wanted, UNADJUSTED)), (Analysis.NAIVE, UNADJUSTED))
 
     @cached_property
     def naive(self) -> tuple[str, str]:
@@ -499,7 +500,8 @@ class Reading:
         """Write how many patients an estimate rests on, and the effective number if weights make it another."""
         patients = f"{self.people(estimate.n)} {plural(estimate.n, 'patient')}"
         effective = self.numbers.number(estimate.ess, 0)
-        return patients if abs(estimate.ess - estimate.n) < 0.5 else f"{patients}, effective number {effective}"
+        # Clones without weights are more than the patients they are of.
+        return patients if estimate.ess > estimate.n - 0.5 else f"{patients}, effective number {effective}"
 
     def _rung(self, pair: tuple[str, str], estimate: EffectEstimate) -> LadderRow:
         kind = "effect"

@@ -37,6 +37,10 @@ REFERENCES: Mapping[str, str] = MappingProxyType(
         "dowhy": "Sharma A, Kiciman E. DoWhy: an end-to-end library for causal inference. 2020. arXiv:2011.04216",
         "rosenbaum1983": "Rosenbaum PR, Rubin DB. The central role of the propensity score in observational studies for "
         "causal effects. Biometrika 1983;70:41-55. doi:10.1093/biomet/70.1.41",
+        "firth1993": "Firth D. Bias reduction of maximum likelihood estimates. Biometrika 1993;80:27-38. "
+        "doi:10.1093/biomet/80.1.27",
+        "heinze2002": "Heinze G, Schemper M. A solution to the problem of separation in logistic regression. Stat Med "
+        "2002;21:2409-2419. doi:10.1002/sim.1047",
         "li2018": "Li F, Morgan KL, Zaslavsky AM. Balancing covariates via propensity score weighting. J Am Stat Assoc "
         "2018;113:390-400. doi:10.1080/01621459.2016.1260466",
         "li2013": "Li L, Greene T. A weighting analogue to pair matching in propensity score analysis. Int J Biostat "

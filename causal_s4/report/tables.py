@@ -30,6 +30,9 @@ from causal_s4.results import (
 
 _VARIANCES = {
     "influence": "influence functions, clustered by patient, with the estimation of the weights accounted for",
+    "influence, weights taken as known": "influence functions, clustered by patient, with the weights taken as known",
+    "influence, given weights: their estimation is not accounted for": "influence functions, clustered by patient, "
+    "with the weights taken as given",
     "model-based": "the information matrix of the model",
     "jackknife": "the jackknife, leaving out one patient at a time",
     "bootstrap": "the bootstrap of patients, with the weights estimated anew in every replicate",

@@ -84,7 +84,9 @@ def matched_bounds(question: Question, *, caliper: float = CALIPER) -> tuple[Sen
     OverlapError
         When no treated patient has a control within the caliper.
     """
-    recipe = replace(question.recipe, population="ATT", method="logistic", truncate=None, trim=None, stabilise=False)
+    recipe = replace(
+        question.recipe, population="ATT", method=question.recipe.of_score, truncate=None, trim=None, stabilise=False
+    )
     score = question.weigh(question.cohort, recipe).propensity
     chance = np.full(len(question.cohort), 0.5) if score is None else score
     treated, control = greedy_pairs(np.log(chance / (1 - chance)), question.cohort.treatment, caliper)

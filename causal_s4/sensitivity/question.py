@@ -15,7 +15,7 @@ import numpy as np
 from causal_s4.cohort import Cohort, OutcomeData, RiskTable
 from causal_s4.errors import CausalS4Error, UsageError
 from causal_s4.kernels.rubin import rubin
-from causal_s4.protocol.methods import SENSITIVITY_ANALYSES
+from causal_s4.protocol.methods import SENSITIVITY_ANALYSES, weighting_method
 from causal_s4.protocol.vocabulary import Measure
 from causal_s4.results import Finding, Floats, SensitivityResult, Weights, read_only
 
@@ -34,7 +34,7 @@ class Recipe:
     population : str
         ``"ATE"``, ``"ATT"``, ``"ATC"``, ``"ATO"`` or ``"ATM"``.
     method : str
-        ``"logistic"`` or ``"entropy-balancing"``.
+        A name in :data:`~causal_s4.protocol.methods.WEIGHTING_METHODS`.
     splines : mapping of str to int
     log1p : tuple of str
     interactions : tuple of pairs of str
@@ -56,6 +56,11 @@ class Recipe:
     trim: float | None = None
     quantile_method: str = "linear"
     covariates: tuple[str, ...] | None = None
+
+    @property
+    def of_score(self) -> str:
+        """The method if it has a propensity score, and else the one by maximum likelihood."""
+        return self.method if weighting_method(self.method).propensity_score else "logistic"
 
     def without(self, names: Iterable[str], all_covariates: Iterable[str]) -> Recipe:
         """Return the recipe with some covariates left out, and whatever is made of them."""

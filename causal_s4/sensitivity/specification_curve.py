@@ -14,7 +14,7 @@ import pandas as pd
 
 from causal_s4.cohort import Cohort
 from causal_s4.errors import CausalS4Error
-from causal_s4.protocol.methods import check_weighting, stabilised
+from causal_s4.protocol.methods import check_weighting, stabilised, weighting_method
 from causal_s4.protocol.vocabulary import Estimand
 from causal_s4.results import SensitivityResult
 from causal_s4.sensitivity.question import Answer, Question, Recipe
@@ -155,8 +155,10 @@ def weighted_cells(
     """
     seen: set[str] = set()
     curved = (True, False) if recipe.splines or recipe.interactions else (False,)
+    # a study's own method is one of the choices, whichever they are
+    methods = list(dict.fromkeys((*axes.methods, recipe.method)))
     for each, population, method, curves, cut, trim in product(
-        sets, axes.populations, axes.methods, curved, axes.truncations, axes.trims
+        sets, axes.populations, methods, curved, axes.truncations, axes.trims
     ):
         rule = _rule(each, population, method, cut, trim)
         if rule:
@@ -168,7 +170,7 @@ def weighted_cells(
             method=method,
             truncate=cut,
             trim=trim,
-            stabilise=method == "logistic" and stabilised(str(population), None),
+            stabilise=weighting_method(method).propensity_score and stabilised(str(population), None),
             splines={name: knots for name, knots in recipe.splines.items() if curves and name in each.columns},
             interactions=tuple(pair for pair in recipe.interactions if curves and set(pair) <= set(each.columns)),
             log1p=tuple(name for name in recipe.log1p if name in each.columns),

@@ -98,7 +98,7 @@ def estimand_switch(
         recipe = replace(
             question.recipe,
             population=str(population),
-            method="logistic",
+            method=question.recipe.of_score,
             trim=None,
             stabilise=stabilised(str(population), None),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import causal_s4 as s4
+from causal_s4.protocol.sections import Inference
 from causal_s4.results import EffectEstimate
 from docs.make import rotterdam
 from docs.make.estimands import ratio
@@ -13,7 +14,7 @@ from docs.make.markdown import table, write
 VARIANCES = ("influence", "fixed", "jackknife", "bootstrap")
 REPLICATES = 1_000
 WORDS = {
-    "influence": "influence functions, weights estimated (the default)",
+    "influence": "influence functions, weights estimated",
     "fixed": "influence functions, weights taken as known",
     "jackknife": "jackknife, everything refitted without each patient",
     "bootstrap": f"bootstrap of {REPLICATES:,} resamples, everything refitted, percentiles",
@@ -25,7 +26,8 @@ def write_intervals(folder: Path) -> None:
     large, small = rotterdam.cohort(), founding_size()
     rows = []
     for variance in VARIANCES:
-        rows.append((WORDS[variance], answer(large, variance, **rotterdam.model()), answer(small, variance)))
+        usual = " (the default)" if variance == Inference().method else ""
+        rows.append((WORDS[variance] + usual, answer(large, variance, **rotterdam.model()), answer(small, variance)))
     headings = ["Interval", f"{len(large):,} women of Rotterdam", f"{len(small):,} simulated women"]
     write(folder / "intervals.md", table(headings, rows))
 

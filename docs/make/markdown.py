@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("analyses", "data")
+_DOI = re.compile(r"\b(10\.\d{4,}/[^\s,;]+)")
 _PROGRESS = re.compile(r"^\[ *[0-9.]+ s\] .*\n", re.MULTILINE)
 
 
@@ -40,6 +41,11 @@ _PLAIN = {ord(character): f"&#{ord(character)};" for character in "\\`*_{}[]#<>"
 def plain(text: str) -> str:
     """Return text that Markdown and HTML take as it is."""
     return text.translate(_PLAIN)
+
+
+def linked(text: str) -> str:
+    """Return a text whose DOIs are links."""
+    return _DOI.sub(r"[\1](https://doi.org/\1)", text)
 
 
 def unbroken(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from causal_s4.probe.registry import ANALYSES, AnalysisKind
 from causal_s4.protocol.methods import DESIGNS, SENSITIVITY_ANALYSES, VARIANCES, WEIGHTING_METHODS
 from causal_s4.protocol.protocol import Protocol
-from docs.make.markdown import plain, table, write
+from docs.make.markdown import linked, plain, table, write
 
 _MANY = 2**53
 HEADINGS = ("Key", "What it says", "Kind", "Default")
@@ -24,6 +24,7 @@ def write_study_file(folder: Path) -> None:
     write(folder / "keys.md", "\n".join(sections(schema)))
     write(folder / "schema.json", json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     write(folder / "designs.md", designs())
+    write(folder / "without_effect.md", without_effect())
     write(folder / "methods.md", weighting_methods())
     write(folder / "variances.md", variances())
     write(folder / "sensitivity.md", sensitivity_blocks())
@@ -126,12 +127,17 @@ def designs() -> str:
             f"`{record.design}`",
             ", ".join(f"`{key}`" for key in record.requires) or "–",
             ", ".join(population.value for population in record.populations) or "none is claimed",
-            ", ".join(f"`{key}`" for key in record.refuses),
-            record.citation,
+            linked(record.citation),
         )
         for record in DESIGNS.values()
     ]
-    return table(("Design", "Needs", "Populations", "Refuses, as without effect", "Source"), rows)
+    return table(("Design", "Needs", "Populations", "Source"), rows)
+
+
+def without_effect() -> str:
+    """Return the keys that each design refuses."""
+    rows = [(f"`{each.design}`", ", ".join(f"`{key}`" for key in each.refuses)) for each in DESIGNS.values()]
+    return table(("Design", "Would have no effect, and is refused"), rows)
 
 
 def weighting_methods() -> str:
@@ -142,7 +148,7 @@ def weighting_methods() -> str:
             record.label,
             ", ".join(population.value for population in record.populations),
             ", ".join(f"`{option}`" for option in record.refuses) or "–",
-            record.citation,
+            linked(record.citation),
         )
         for record in WEIGHTING_METHODS.values()
     ]
@@ -152,7 +158,7 @@ def weighting_methods() -> str:
 def variances() -> str:
     """Return the ways to make intervals."""
     rows = [
-        (f"`{record.name}`", ", ".join(f"`{option}`" for option in record.options) or "–", record.citation)
+        (f"`{record.name}`", ", ".join(f"`{option}`" for option in record.options) or "–", linked(record.citation))
         for record in VARIANCES.values()
     ]
     return table(("Method", "Its own options", "Source"), rows)

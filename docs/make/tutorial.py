@@ -17,6 +17,7 @@ BEFORE = {
     "check": f"causal-s4 check {STUDY}/study.toml",
     "run": f"causal-s4 run {STUDY}/study.toml --out {OUT}",
     "narrower": f"causal-s4 run {STUDY}/node_positive.toml --out out/node_positive",
+    "compare": f"causal-s4 compare {OUT} out/node_positive",
     "init": "causal-s4 init mine --data data/rotterdam.csv --no-ask",
 }
 DRAFTED = ("**Estimand.**", "**Weights.**", "**Confidence intervals.**")

@@ -15,6 +15,7 @@ from registries import HORIZON, MEASURES, USUAL, as_pair, registry
 from causal_s4.cohort import Cohort
 from causal_s4.emulation.clone_censor import clone_censor, clone_unweighted
 from causal_s4.emulation.clone_flow import clone_flow
+from causal_s4.emulation.weight_checks import default_variance, variance_finding
 from causal_s4.errors import DataError, UsageError
 from causal_s4.estimation import estimate_effects
 from causal_s4.simulate.timeline import Timing, World, read_options
@@ -124,6 +125,22 @@ def test_two_models_of_starting_have_equations_of_their_own(never):
         (never.table.patient == 4) & (never.table.arm == 0) & (never.table.start < 35) & (never.table.stop >= 35)
     )
     assert second.derivative[row, 0] / never.table.weights.values[row] == expect(25 * M)
+
+
+def test_growing_weights_are_taken_as_known(never):
+    """However many are treated within the grace period; the same with usual practice later accounts for the weights."""
+    many = replace(
+        never.table,
+        patient=np.arange(1_000),
+        arm=np.repeat([1, 0], 500),
+        start=np.zeros(1_000),
+        stop=np.full(1_000, 20.0),
+        event=np.zeros(1_000, dtype=int),
+        weights=replace(never.table.weights, values=np.ones(1_000)),
+    )
+    assert (default_variance(many), default_variance(replace(many, never=False))) == ("fixed", "influence")
+    assert "never treated go on growing" in variance_finding(many).message
+    assert "500 patients" in variance_finding(replace(many, never=False)).message
 
 
 def test_flow_counts_later_treatment_as_departure(never):

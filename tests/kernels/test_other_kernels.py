@@ -130,3 +130,8 @@ def test_effective_sample_size():
     assert effective_sample_size(np.full(17, 0.3)) == pytest.approx(17)
     assert effective_sample_size(np.array([1.0, 1.0, 2.0])) == pytest.approx(16 / 6)
     assert effective_sample_size(np.zeros(3)) == 0
+
+
+def test_distributions_of_a_constant_do_not_differ() -> None:
+    treated = np.array([True, False, True, False])
+    assert kolmogorov_smirnov(np.ones(4), np.array([1.0, 2, 3, 4]), treated) == pytest.approx(0, abs=1e-15)

@@ -335,6 +335,31 @@ def test_a_level_that_only_one_arm_has_is_named():
     assert "is a control" in problem.found
 
 
+def test_firth_speaks_where_maximum_likelihood_cannot():
+    """A level of one arm only: refused, with Firth's method named; by Firth finite, and alike for patients without it."""
+    frame = small_frame(15, 120)
+    frame.loc[frame["arm"] == "yes", "b"] = 0
+    cohort = small_cohort(frame)
+    with pytest.raises(SeparationError, match='method "firth"'):
+        weigh(cohort, population="ATE")
+    found = weigh(cohort, population="ATE", method="firth")
+    assert np.isfinite(found.values).all()
+    with_it = frame["b"].to_numpy() == 1
+    assert 0 < found.propensity[with_it].max() < found.propensity[~with_it].mean()
+    assert found.method == "firth"
+    summary = summarise_weights(cohort, found)
+    assert summary.c_statistic > 0.5
+    assert summary.c_statistic_weighted is None  # the score refitted with the weights is by maximum likelihood
+
+
+def test_firth_of_arms_that_do_not_meet_is_refused():
+    frame = small_frame(16, 300)
+    apart = frame.assign(x=frame["x"] + 100 * (frame["arm"] == "yes"))
+    with pytest.raises((OverlapError, SeparationError)) as refusal:
+        weigh(small_cohort(apart), population="ATE", method="firth")
+    assert "firth" not in str(refusal.value)
+
+
 def test_a_number_that_tells_the_arms_apart_is_named():
     frame = small_frame(16, 120)
     frame["x"] = np.where(frame["arm"] == "yes", 10, 0) + frame["x"].clip(-2, 2)

@@ -167,13 +167,17 @@ def test_the_slider_moves_with_the_keyboard(browser, study):
     _, file = study
     with opened(browser, file) as page:
         page.locator("#at").focus()
-        before = page.locator("#at-out").inner_text()
-        page.keyboard.press("ArrowRight")
-        assert page.locator("#at-out").inner_text() != before
-        page.keyboard.press("ArrowLeft")
-        assert page.locator("#at-out").inner_text() == before
         page.keyboard.press("Home")
-        assert page.locator("#at-out").inner_text().startswith("0.0 ")
+        begin = page.locator("#at-out").inner_text()
+        assert begin.startswith("0.0 ")
+        step = float(page.locator("#at").get_attribute("step"))
+        for _ in range(math.ceil(0.1 / step)):
+            page.keyboard.press("ArrowRight")
+        assert page.locator("#at-out").inner_text() != begin
+        page.keyboard.press("End")
+        assert page.locator("#at-out").inner_text().split()[0] == WRITE.number(
+            float(page.locator("#at").get_attribute("max")), 1
+        )
 
 
 # --- an unmeasured confounder ---------------------------------------------------------------------

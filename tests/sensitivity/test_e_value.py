@@ -57,6 +57,10 @@ def test_equals_evalue_package(golden: dict[str, Any]) -> None:
         ({"hazard_ratio": 0.65}, 2.03, None),
         ({"hazard_ratio": 0.36}, 3.44, None),
         ({"hazard_ratio": 0.569}, 2.31, None),
+        ({"hazard_ratio": 0.54}, 2.43, None),
+        ({"hazard_ratio": 0.67}, 1.97, None),
+        ({"hazard_ratio": 0.84}, 1.51, None),
+        ({"hazard_ratio": 0.56, "lower": 0.46, "upper": 0.69}, 2.35, 1.91),
     ],
 )
 def test_published_figures(call: dict[str, Any], value: float, bound: float | None) -> None:
