@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process: BLAS threads fight with our own workers on small matrices.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: report test slow lint lock clean
+.PHONY: report test slow docs lint lock clean
 
 report: .venv/ready
 	$(BIN)/causal-s4 run analyses/rotterdam_hormone/study.toml --out out/rotterdam_hormone
@@ -15,6 +15,11 @@ test: .venv/ready lint
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist load -m slow
+
+# The documentation, with output and figures of real runs; open site/index.html, no server needed.
+docs: .venv/ready
+	$(BIN)/python -m docs.make
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -36,4 +41,4 @@ lock:
 	rm -rf .venv-lock
 
 clean:
-	rm -rf out .venv
+	rm -rf out site docs/generated .venv

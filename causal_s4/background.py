@@ -7,15 +7,81 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
-from functools import cache, partial
+from functools import partial
+from threading import Lock
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _IDLE = 60
 """Seconds after which the process ends by itself."""
+
+
+class _Task:
+    """Something to do, and its answer to come once it was handed over."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call, self.answer = call, None
+
+
+class _Second:
+    """The second process, and those in line for it: one at a time, so that who waits can take theirs back."""
+
+    def __init__(self) -> None:
+        self.line: deque[_Task] = deque()
+        self.busy = False
+        self.process: Any = None
+        self.lock = Lock()
+
+    def add(self, task: _Task) -> None:
+        """Put a task in line."""
+        with self.lock:
+            self.line.append(task)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        with self.lock:
+            if self.busy or not self.line:
+                return
+            task = self.line.popleft()
+            try:
+                if self.process is None:
+                    self.process = start()
+                task.answer = self.process.submit(task.call)
+            except (OSError, RuntimeError):  # a sandbox without semaphores, or a program that is about to end
+                return
+            self.busy = True
+        task.answer.add_done_callback(self._done)
+
+    def _done(self, answer: Any) -> None:
+        self.busy = False
+        self._hand_over()
+
+    def wait(self, task: _Task) -> Any:
+        """Return a task's answer; do it here if it was not handed over, or the process is gone."""
+        with self.lock:
+            if task in self.line:
+                self.line.remove(task)
+        if task.answer is None:
+            return task.call()
+        try:
+            return task.answer.result()
+        except BrokenExecutor:
+            return task.call()
+
+    def end(self) -> None:
+        """End the process, whatever it is at."""
+        with self.lock:
+            self.line.clear()
+            process, self.process, self.busy = self.process, None, False
+        if process is not None:
+            process.shutdown(wait=False, kill_workers=True)
+
+
+_second = _Second()
 
 
 def begin(task: Callable[..., T], *arguments: Any, **options: Any) -> Callable[[], T]:
@@ -34,27 +100,27 @@ def begin(task: Callable[..., T], *arguments: Any, **options: Any) -> Callable[[
         Waits for the answer, or raises the task's error. A task that was not begun yet is done at once, here; so
         is every task where there is one processor, or no second process.
     """
-    here = partial(task, *arguments, **options)
-    if len(os.sched_getaffinity(0)) < 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) < 2:
-        return here
-    try:
-        future = _process().submit(task, *arguments, **options)
-    except (OSError, RuntimeError):  # a sandbox without semaphores, or a program that is about to end
-        return here
-
-    def wait() -> T:
-        if future.cancel():
-            return here()
-        try:
-            return future.result()  # type: ignore[no-any-return]
-        except BrokenExecutor:
-            return here()
-
-    return wait
+    call = partial(task, *arguments, **options)
+    if _processors() < 2:
+        return call
+    one = _Task(call)
+    _second.add(one)
+    return partial(_second.wait, one)
 
 
-@cache
-def _process() -> Any:
+def abandon() -> None:
+    """End the second process without waiting for what it is at."""
+    _second.end()
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def start() -> Any:
+    """Start the second process; one that is not forked, for threads may be running here."""
     from joblib.externals.loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(max_workers=1, timeout=_IDLE, initializer=_leave_interrupts_to_the_first)
@@ -62,10 +128,3 @@ def _process() -> Any:
 
 def _leave_interrupts_to_the_first() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def abandon() -> None:
-    """End the second process without waiting for what it is at."""
-    if _process.cache_info().currsize:
-        _process().shutdown(wait=False, kill_workers=True)
-        _process.cache_clear()

@@ -4,6 +4,11 @@ Each incomplete covariate is predicted from all others, from treatment and from 
 the Nelson-Aalen cumulative hazard at the time of follow-up (White & Royston 2009, 10.1002/sim.3618). Weights
 and effects are found within each completed data set and only the effects are pooled (Leyrat et al. 2019,
 10.1177/0962280217713032): see :mod:`causal_s4.pooling`. Outcomes and treatment are never imputed.
+
+The draws are the textbook ones (van Buuren 2018, 10.1201/9780429492259, algorithms 3.3 and 3.4), and the tests hold
+them against the chained equations of statsmodels. Those cannot be used themselves: they know numbers alone, so that a
+subtype would be a number, and draw from the random numbers of the whole process. scikit-learn's imputer gives a yes or
+no as a fraction. Neither can shift what it draws, as an analysis of values missing not at random has to.
 """
 
 from __future__ import annotations

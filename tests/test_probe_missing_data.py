@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from lifelines import NelsonAalenFitter
 from small_study import STUDY, cohort, write_study
+from statsmodels.imputation.mice import MICEData
 
 from causal_s4.cohort import Cohort
 from causal_s4.errors import DataError, UsageError
@@ -231,6 +233,40 @@ def test_nothing_missing_is_no_imputation(tmp_path: Path) -> None:
     result = Study.read(write_study(tmp_path, study=text)).run()
     plain = Study.read(write_study(tmp_path / "plain", study=STUDY + "\n[sensitivity.e-value]\n")).run()
     assert result.effects.estimates == plain.effects.estimates
+
+
+def test_numbers_are_drawn_as_statsmodels_draws_them() -> None:
+    """A number missing at random, by treatment and event: same mean and spread of what fills the gaps."""
+    frame, generator = patients(600, 4), np.random.default_rng(5)
+    gone = generator.random(600) < np.where((frame["a"] == 1) & (frame["event"] == 1), 0.7, 0.1)
+    frame["age"] = frame["age"].where(~gone)
+    incomplete = as_cohort(frame)
+    ours = np.array([each.covariates["age"][gone] for each in impute(incomplete, imputations=20, seed=2)])
+    hazard = NelsonAalenFitter(nelson_aalen_smoothing=False).fit(frame["time"], frame["event"])
+    table = pd.DataFrame(
+        {
+            "age": frame["age"],
+            "burden": frame["burden"],
+            "stage": (frame["stage"] == "II").astype(float),
+            "late": (frame["stage"] == "III").astype(float),
+            "a": frame["a"].astype(float),
+            "event": frame["event"].astype(float),
+            "hazard": hazard.cumulative_hazard_at_times(frame["time"]).to_numpy(),
+            "both": (frame["a"] * frame["event"]).astype(float),
+        }
+    )
+    state = np.random.get_state()  # its draws are those of the process
+    np.random.seed(3)
+    chained = MICEData(table, k_pmm=5)
+    theirs = []
+    for _ in range(20):
+        chained.update_all(2)
+        theirs.append(chained.data["age"].to_numpy()[gone])
+    np.random.set_state(state)
+    # a draw's mean over the gaps has a standard deviation of about 10 / sqrt(gaps)
+    error = 10 / np.sqrt(gone.sum())
+    assert ours.mean() == pytest.approx(np.mean(theirs), abs=error)
+    assert ours.std() == pytest.approx(np.std(theirs), rel=0.12)
 
 
 # --- known truth ---------------------------------------------------------------------------------

@@ -490,6 +490,8 @@ def _refuter_row(result: SensitivityResult) -> dict[str, Any]:
 def _name(result: SensitivityResult) -> str:
     if result.method == "bias factor" and result.target.get("benchmark") is not None:
         return "Strength of measured covariates"
+    if result.method == "marginal sensitivity model" and result.target.get("measure") == "survival":
+        return "Bounds of the survival curves"
     if _kind(result) == _ODDS_TIPPING:
         return "Where the bounds reach zero"
     if _kind(result) == _ODDS_BENCHMARK:
@@ -595,6 +597,8 @@ def _answer_probabilistic(reading: Reading, result: SensitivityResult, together:
 
 
 def _answer_bounds(reading: Reading, result: SensitivityResult, together: Together) -> str:
+    if result.value is None:
+        return f"with odds off by {reading.numbers.general(float(result.parameters.get('lambda') or 1))}, see the table"
     widest = max(together, key=lambda each: float(each.parameters.get("lambda") or 1))
     factor = reading.numbers.general(float(widest.parameters.get("lambda") or 1))
     return f"{_number(reading, result, result.value)}; {_range(reading, widest)} with odds off by {factor}"

@@ -910,7 +910,8 @@ def drawings(reading: Reading) -> list[Drawing]:
                 title="Overlap of the arms on the propensity score",
                 description="Mirrored histogram of the estimated probability of treatment, by arm, "
                 "before and after weighting.",
-                note="Shares of each arm; outlines before weighting, filled bars after it.",
+                note="Shares of each arm; outlines before weighting, filled bars after it."
+                + _hidden(reading, "Bars of fewer than {} patients are left out."),
                 draw=lambda width: overlap(reading, width=width),
             )
         )
@@ -943,6 +944,11 @@ def drawings(reading: Reading) -> list[Drawing]:
     return found
 
 
+def _hidden(reading: Reading, said: str) -> str:
+    """Return what a figure leaves out as a sentence with the threshold in it; empty when nothing is hidden."""
+    return f" {said.format(reading.suppress_below)}" if reading.suppress_below > 1 else ""
+
+
 def file_suffix(reading: Reading, outcome: str) -> str:
     """Return what the file names of an outcome's figures end with; nothing for the primary outcome."""
     number = reading.outcomes.index(outcome)
@@ -957,7 +963,8 @@ def _outcome_drawings(reading: Reading, outcome: str, suffix: str) -> list[Drawi
                 name=f"curves{suffix}",
                 title=f"{clean(outcome)}, unadjusted and adjusted",
                 description=_curves_in_words(reading, outcome),
-                note="Bands are pointwise intervals. The table counts patients, not weights.",
+                note="Bands are pointwise intervals. The table counts patients, not weights."
+                + _hidden(reading, "A curve ends where fewer than {} are at risk."),
                 draw=lambda width: curves(reading, outcome, width=width),
             )
         )

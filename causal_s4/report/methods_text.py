@@ -792,15 +792,62 @@ _TEX = {
     "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
     "\N{GREATER-THAN OR EQUAL TO}": r"\ensuremath{\geq}",
     "\N{LESS-THAN OR EQUAL TO}": r"\ensuremath{\leq}",
+} | {
+    letter: rf"\ensuremath{{\{name}}}"
+    for letter, name in zip(
+        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "pi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+            "Gamma",
+            "Delta",
+            "Theta",
+            "Lambda",
+            "Xi",
+            "Pi",
+            "Sigma",
+            "Phi",
+            "Psi",
+            "Omega",
+        ],
+        strict=True,
+    )
 }
+# Letters up to here, and these signs, are in the fonts that LaTeX has by itself.
+_LAST_LATIN, _IN_FONTS = 0x17F, set("‘’“”‚„†‡•—")
 
 
 def latex(text: Draft) -> str:
-    """Return the draft as a LaTeX document; pdfLaTeX reads it, LuaLaTeX where labels are in another script."""
+    """Return the draft as a LaTeX document.
+
+    LuaLaTeX sets labels in another script, given a font that has it; pdfLaTeX sets their code points.
+    """
     lines = [
         r"\documentclass[11pt]{article}",
         r"\usepackage[T1]{fontenc}",
         r"\usepackage[utf8]{inputenc}",
+        *_other_scripts(text),
         rf"\title{{{_tex(text.title)}}}",
         r"\date{}",
         r"\begin{document}",
@@ -821,6 +868,18 @@ def latex(text: Draft) -> str:
         lines += [rf"\bibitem{{{key}}} {_tex(REFERENCES[key])}" for key in text.numbers]
         lines += [r"\end{thebibliography}"]
     return "\n".join([*lines, r"\end{document}", ""])
+
+
+def _other_scripts(text: Draft) -> list[str]:
+    """Return what lets pdfLaTeX pass letters it has no font for."""
+    said = [text.title, *(p.heading for p in (*text.methods, *text.results))]
+    said += [each.text for passage in (*text.methods, *text.results) for each in passage.sentences]
+    letters = {letter for part in said for letter in clean(part) if ord(letter) > _LAST_LATIN}
+    unknown = sorted(letters - set(_TEX) - _IN_FONTS)
+    if not unknown:
+        return []
+    declared = [rf"\DeclareUnicodeCharacter{{{ord(letter):04X}}}{{[U+{ord(letter):04X}]}}" for letter in unknown]
+    return [r"\ifdefined\directlua\else", *declared, r"\fi"]
 
 
 def _tex(text: str) -> str:

@@ -243,12 +243,10 @@ def findings(reading: Reading) -> list[tuple[str, list[Finding]]]:
 
     A step that is made for several populations or outcomes finds the same of each.
     """
-    different = {(each.severity, each.message): each for each in reversed(reading.result.findings)}
-    kept = [
-        replace(each, message=signed(reading, each.message))
-        for each in reading.result.findings
-        if different[each.severity, each.message] is each
-    ]
+    different: dict[tuple[str, str], Finding] = {}
+    for each in reading.result.findings:
+        different.setdefault((each.severity, each.message), replace(each, message=signed(reading, each.message)))
+    kept = list(different.values())
     groups = {severity: [each for each in kept if each.severity == severity] for severity in SEVERITIES}
     return [(severity, group) for severity, group in groups.items() if group]
 

@@ -566,10 +566,21 @@ def regression_table(reading: Reading, table: RegressionTable) -> Table:
     """Return the conditional multivariable Cox model."""
     write = reading.numbers
     level = write.level(reading.result.protocol.inference.level)
-    number = reading.outcomes.index(table.outcome) + 1 if table.outcome in reading.outcomes else 0
+    size = f"{reading.people(table.n)} patients, {reading.people(table.events)} {plural(table.events, 'event')}"
+    outcome, method = mid(clean(table.outcome)), clean(table.ties)
+    if table.outcome in reading.outcomes:
+        number = reading.outcomes.index(table.outcome) + 1
+        caption = f"Multivariable Cox model of {outcome}: conditional hazard ratios, whole follow-up"
+        note = (
+            f"{size}, ties by {method.capitalize()}'s method. "
+            "Only the treatment's row is meant as an effect; the others adjust for it and are none of their own."
+        )
+    else:
+        number, caption = 0, f"Model behind the weights, of the {outcome}: conditional hazard ratios"
+        note = f"{size}; {method} model. It says what starts treatment; none of its rows is an effect on an outcome."
     return Table(
         name=f"regression-{number}",
-        caption=f"Multivariable Cox model of {mid(clean(table.outcome))}: conditional hazard ratios, whole follow-up",
+        caption=caption,
         columns=_columns("Term", f"Hazard ratio ({level})", "P"),
         rows=tuple(
             Row(
@@ -582,11 +593,7 @@ def regression_table(reading: Reading, table: RegressionTable) -> Table:
             )
             for row in table.rows
         ),
-        notes=(
-            f"{reading.people(table.n)} patients, {reading.people(table.events)} {plural(table.events, 'event')}, "
-            f"ties by {clean(table.ties).capitalize()}'s method. "
-            "Only the treatment's row is meant as an effect; the others adjust for it and are none of their own.",
-        ),
+        notes=(note,),
     )
 
 

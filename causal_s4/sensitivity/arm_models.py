@@ -18,6 +18,7 @@ from causal_s4.results import Finding, Floats, Ints, SensitivityResult
 from causal_s4.sensitivity.marginal_model import (
     ArmModels,
     augmented_outcome,
+    marginal_curves,
     marginal_sensitivity,
     marginal_tipping,
     odds_factor_benchmarks,
@@ -167,8 +168,8 @@ def marginal_bounds(question: Question, *, lambdas: tuple[float, ...] = LAMBDAS)
     -------
     tuple of SensitivityResult
         For the survival and the restricted mean survival time difference at the horizon: one result an
-        odds factor, then the factor at which the difference may be zero; last the factor by which each
-        covariate moves the odds of treatment.
+        odds factor, then the factor at which the difference may be zero; then the survival curves under the
+        middle one of the factors; last the factor by which each covariate moves the odds of treatment.
     """
     population = bounded_population(question.recipe.population)
     base = replace(question.recipe, population=population, method=question.recipe.of_score, truncate=None, stabilise=False)
@@ -183,6 +184,7 @@ def marginal_bounds(question: Question, *, lambdas: tuple[float, ...] = LAMBDAS)
         options: dict[str, Any] = {"horizon": question.horizon, "measure": str(measure), "population": population}
         found += marginal_sensitivity(models, odds_factors=lambdas, level=question.level, **options)
         found.append(marginal_tipping(models, level=question.level, **options))
+    found.append(marginal_curves(models, odds_factor=sorted(lambdas)[len(lambdas) // 2], population=population))
     benchmark = odds_factor_benchmarks(propensity, _propensity_without(question, cohort, replace(base, trim=None)))
     unit = str(question.cohort.time_unit)
     named = [

@@ -203,7 +203,7 @@ def test_what_cannot_be_asked_is_refused() -> None:
         dag.verdict([], "A", "A")
     with pytest.raises(UsageError, match="no node 'B'"):
         dag.verdict(["B"], "A", "Y")
-    with pytest.raises(UsageError, match="expected a list of nodes"):
+    with pytest.raises(UsageError, match="names: a str; expected a list of texts"):
         dag.verdict("A", "A", "Y")
 
 

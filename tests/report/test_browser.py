@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,11 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
 
 ANALYSES = Path(__file__).parents[2] / "analyses"
-STUDIES = ("rotterdam_hormone", "stage4_surgery", "stage4_timeline")
+STUDIES = (
+    "stage4_timeline",
+    pytest.param("rotterdam_hormone", marks=pytest.mark.slow),
+    pytest.param("stage4_surgery", marks=pytest.mark.slow),
+)
 # Sensitivity analyses that take no fitting: the page has the same parts with them as with all.
 CHEAP = '\n[sensitivity."e-value"]\n'
 WIDE, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
@@ -44,14 +49,16 @@ def run(name):
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory):
-    """Each study's reading and the file of its page, made once."""
+    """Return what gives a study's reading and the file of its page, each made once."""
     folder = tmp_path_factory.mktemp("pages")
-    made = {}
-    for name in STUDIES:
+
+    @cache
+    def made(name):
         result = run(name)
         file = folder / f"{name}.html"
         file.write_text(report_html(result), encoding="utf-8")
-        made[name] = Reading(result), file
+        return Reading(result), file
+
     return made
 
 
@@ -83,7 +90,7 @@ def opened(browser, file, *, viewport=WIDE, **options):
 
 @pytest.fixture(params=STUDIES)
 def study(request, reports):
-    return reports[request.param]
+    return reports(request.param)
 
 
 def move(page, slider, value):
@@ -212,8 +219,9 @@ def test_the_confounder_sliders_show_the_correction(browser, study, treated, con
         assert page.locator("#bias-treated-out").inner_text() == f"{round(100 * treated)}%"
 
 
+@pytest.mark.slow
 def test_a_measured_covariate_can_be_taken_and_put_back(browser, reports):
-    reading, file = reports["rotterdam_hormone"]
+    reading, file = reports("rotterdam_hormone")
     with opened(browser, file) as page:
         before = page.locator("#bias-value").inner_text()
         button = page.locator("[data-mark]").first
@@ -226,7 +234,7 @@ def test_a_measured_covariate_can_be_taken_and_put_back(browser, reports):
 
 
 def test_the_sentence_can_be_copied(browser, reports):
-    _, file = reports["stage4_surgery"]
+    _, file = reports("stage4_timeline")
     with opened(browser, file) as page:
         page.locator("#bias-copy").click()
         assert page.locator("#bias-copied").inner_text() in ("Copied.", "Selected; copy it with your keyboard.")
@@ -254,7 +262,7 @@ def test_an_accessibility_audit_finds_nothing_serious(browser, study, viewport):
 
 
 def test_every_control_is_reached_by_the_tab_key(browser, reports):
-    _, file = reports["stage4_surgery"]
+    _, file = reports("stage4_timeline")
     with opened(browser, file) as page:
         wanted = {"at", "bias-treated", "bias-control", "bias-ratio", "bias-reset", "bias-copy"}
         reached = []
