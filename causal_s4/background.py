@@ -24,7 +24,8 @@ class _Task:
     """Something to do, and its answer to come once it was handed over."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
-        self.call, self.answer = call, None
+        self.call = call
+        self.answer: Any = None
 
 
 class _Second:

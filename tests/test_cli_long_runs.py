@@ -244,7 +244,9 @@ def test_a_cluster_needs_its_package(study: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_options_without_effect_are_refused(study: Path, tmp_path: Path) -> None:
     assert "jobs=2 would have no effect with a scheduler" in refused(study, "--cluster", "tcp://nowhere:1", "--jobs", 2)
-    influence = write_study(tmp_path / "influence")
+    influence = write_study(
+        tmp_path / "influence", study=BOOTSTRAP.replace('"bootstrap"\nreplicates = 5000', '"influence"')
+    )
     said = refused(influence, "--resume", "--cluster", "tcp://nowhere:1")
     for name in ("resume", "cluster"):
         assert f'{name}: would have no effect, for intervals come from method = "influence"' in said

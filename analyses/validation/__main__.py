@@ -16,9 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from analyses.validation.bands import BANDS, broken
-from analyses.validation.cells import read, run_scenario, written
+from analyses.validation.cells import finished, read, run_scenario, written
 from analyses.validation.page import page_of
-from analyses.validation.scenarios import SCENARIOS
+from analyses.validation.scenarios import SCENARIOS, Scenario
 
 HERE = Path(__file__).parent
 OUT = Path("out/validation")
@@ -31,20 +31,32 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = pr
     if options.check:
         return _check(say)
     whole = not options.quick and options.only is None and options.replicates is None
-    out = options.out or (HERE if whole else OUT)
     chosen = [SCENARIOS[name] for name in options.only or SCENARIOS]
     tables = []
     for scenario in chosen:
         replicates = options.replicates or (QUICK if options.quick else scenario.replicates)
-        say(f"{scenario.name}: {replicates} cohorts of {scenario.n}")
-        tables.append(run_scenario(scenario, replicates, kept=options.kept, jobs=options.jobs, cluster=options.cluster))
+        rows = _rows(scenario, replicates, options)
+        done = 0 if rows is None else int(rows["replicates"].iloc[0])
+        say(f"{scenario.name}: {done} of {replicates} cohorts of {scenario.n}")
+        tables += [] if rows is None else [rows]
+    if not tables:
+        say(f"nothing is finished in {options.kept}")
+        return 1
     table = pd.concat(tables, ignore_index=True)
+    whole &= len(tables) == len(SCENARIOS)
+    out = options.out or (HERE if whole else OUT)
     out.mkdir(parents=True, exist_ok=True)
     (out / "table.csv").write_text(written(table), encoding="utf-8")
-    if len(chosen) == len(SCENARIOS):
+    if len(tables) == len(SCENARIOS):
         (out / "README.md").write_text(page_of(table), encoding="utf-8")
     say(f"written: {out / 'table.csv'}, {len(table)} rows")
     return _judge(table, say, quick=not whole)
+
+
+def _rows(scenario: Scenario, replicates: int, options: argparse.Namespace) -> pd.DataFrame | None:
+    if options.finished:
+        return finished(scenario, replicates, options.kept)
+    return run_scenario(scenario, replicates, kept=options.kept, jobs=options.jobs, cluster=options.cluster)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -56,6 +68,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cluster", help="address of a Dask scheduler, instead of --jobs")
     parser.add_argument("--kept", type=Path, default=OUT / "kept", help="folder of finished blocks")
     parser.add_argument("--out", type=Path, help="folder of the table and the page")
+    parser.add_argument("--finished", action="store_true", help="write what is finished so far, and run nothing")
     parser.add_argument(
         "--check", action="store_true", help="hold the committed table against bands and page; run nothing"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 
 import causal_s4
 from analyses.validation.estimators import MEASURES, REASONS, attempt
-from analyses.validation.performance import STATISTICS, performance
+from analyses.validation.performance import performance
 from analyses.validation.scenarios import SCENARIOS, Scenario
 from causal_s4.workers import Answer, Block, KeptBlocks, fingerprint, run_blocks
 
@@ -74,30 +74,53 @@ def run_scenario(
     progress : callable, optional
         Called with the cohorts done and all cohorts.
     """
-    size = block_of(scenario)
-    blocks = [(first, min(first + size, replicates)) for first in range(0, replicates, size)]
-    store = (
-        None if kept is None else KeptBlocks(kept, fingerprint(causal_s4.__version__, _SCHEMA, *_identity(scenario)))
-    )
     answers = run_blocks(
         Replicates(scenario.name),
-        blocks,
+        blocks_of(scenario, replicates),
         jobs=jobs,
         processes=True,
         scheduler=cluster,
-        kept=store,
+        kept=None if kept is None else _store(scenario, kept),
         progress=progress,
     )
+    return _together(scenario, answers)
+
+
+def finished(scenario: Scenario, replicates: int, kept: Path) -> pd.DataFrame | None:
+    """Return the rows of the cohorts that are done, up to the first block that is not; None when none is.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    replicates : int
+        How many there are to be.
+    kept : Path
+    """
+    store, answers = _store(scenario, kept), []
+    for block in blocks_of(scenario, replicates):
+        answer = store.load(block)
+        if answer is None:
+            break
+        answers.append(answer)
+    return _together(scenario, answers) if answers else None
+
+
+def blocks_of(scenario: Scenario, replicates: int) -> list[Block]:
+    """Return the blocks of cohorts, smaller ones where a cohort takes long."""
+    size = DEAR_BLOCK if scenario.dear else BLOCK
+    return [(first, min(first + size, replicates)) for first in range(0, replicates, size)]
+
+
+def _store(scenario: Scenario, kept: Path) -> KeptBlocks:
+    return KeptBlocks(kept, fingerprint(causal_s4.__version__, _SCHEMA, *_identity(scenario)))
+
+
+def _together(scenario: Scenario, answers: Sequence[Answer]) -> pd.DataFrame:
     return summarise(
         scenario,
         np.concatenate([each["found"] for each in answers]),
         np.concatenate([each["reasons"] for each in answers]),
     )
-
-
-def block_of(scenario: Scenario) -> int:
-    """Return how many cohorts are kept together: fewer where each takes long."""
-    return DEAR_BLOCK if scenario.dear else BLOCK
 
 
 def _identity(scenario: Scenario) -> tuple[Any, ...]:
@@ -170,6 +193,3 @@ def one(table: pd.DataFrame, where: Mapping[str, str]) -> pd.Series:
     if len(rows) != 1:
         raise KeyError(f"{len(rows)} rows of the table are {', '.join(where.values())}")
     return rows.iloc[0]
-
-
-__all__ = ["STATISTICS", "Replicates", "one", "read", "run_scenario", "summarise", "written"]

@@ -46,10 +46,12 @@ def _reader(table: pd.DataFrame) -> Reader:
             "measure": measure,
             "interval": interval or ESTIMATORS[estimator].intervals[0],
         }
-        value = float(one(table, where)[statistic])
+        row = one(table, where)
+        value, error = float(row[statistic]), float(row[f"{statistic}_mcse"])
         if statistic in ("coverage", "failure_rate", "relative_error"):
-            return f"{100 * value:.1f} %".replace("-", "−")
-        return f"{value:+.2f}".replace("-", "−")
+            return f"{100 * value:.1f} % ({100 * error:.1f})".replace("-", "−")
+        sign = "+" if statistic == "bias" else ""
+        return f"{value:{sign}.3f} ({error:.3f})".replace("-", "−")
 
     return read
 
@@ -65,15 +67,27 @@ def _opening(table: pd.DataFrame) -> Iterator[str]:
         "of the package in each cohort. Measures of performance and their Monte Carlo standard errors are those of Morris, "
         "White & Crowther 2019 ([10.1002/sim.8086](https://doi.org/10.1002/sim.8086)). Cohorts in which an estimator gave "
         "no answer are counted (`failure_rate`, with the reasons); bias and coverage are those of the others. All numbers: "
-        "[table.csv](table.csv), one row an estimator, interval and measure."
+        "[table.csv](table.csv), one row an estimator, interval and measure. In the text, every number is followed by its "
+        "Monte Carlo standard error in brackets."
     )
     yield ""
+    short = [name for name, replicates in _replicates(table).items() if replicates < SCENARIOS[name].replicates]
+    if short:
+        yield (
+            f"**Not finished.** {len(short)} worlds have fewer cohorts than planned, and numbers as uncertain as their errors "
+            f"say: {'; '.join(f'{name} ({_replicates(table)[name]:,} of {SCENARIOS[name].replicates:,})' for name in short)}."
+        )
+        yield ""
     yield (
         f"Of {len(BANDS)} acceptance limits, {sum(band.fails for band in BANDS)} are negative: there a method has to be "
         "seen to fail, or the world could not tell a right method from a wrong one. The command ends with exit status 1 when "
         "a result lies outside its limits."
     )
     yield ""
+
+
+def _replicates(table: pd.DataFrame) -> dict[str, int]:
+    return {str(name): int(rows.iloc[0]) for name, rows in table.groupby("scenario", sort=False)["replicates"]}
 
 
 def _claims(table: pd.DataFrame) -> Iterator[str]:
@@ -153,8 +167,8 @@ def _claims(table: pd.DataFrame) -> Iterator[str]:
     yield (
         f"* **Near-violation of positivity, everybody's effect.** The ATE's intervals cover "
         f"{r('near-violation of positivity', 'logistic, ATE', 'coverage')}, its empirical standard error is "
-        f"{r('near-violation of positivity', 'logistic, ATE', 'empirical_se')[1:]} against "
-        f"{r('near-violation of positivity', 'logistic, ATO', 'empirical_se')[1:]} for the ATO. Cutting weights trades "
+        f"{r('near-violation of positivity', 'logistic, ATE', 'empirical_se')} against "
+        f"{r('near-violation of positivity', 'logistic, ATO', 'empirical_se')} for the ATO. Cutting weights trades "
         f"variance for bias ({r('near-violation of positivity', 'logistic truncated at 1%, ATE')})."
     )
     yield (
@@ -195,14 +209,15 @@ def _small(table: pd.DataFrame) -> Iterator[str]:
         f"**Interval.** Influence intervals are as good as any while the smaller arm has many patients for each coefficient "
         f"of the propensity model: 157 patients and four coefficients, "
         f"{r('benefit, n=157', 'logistic, ATE', 'coverage')} of intervals cover. With 66 operated and seventeen coefficients "
-        f"their standard errors are off by {r('founding size, null', 'logistic, ATE', 'relative_error')} (ATE) and "
+        f"their standard errors are {r('founding size, null', 'logistic, ATE', 'relative_error')} off (ATE) and "
         f"{r('founding size, null', 'logistic, ATO', 'relative_error')} (ATO) and they cover "
         f"{r('founding size, null', 'logistic, ATE', 'coverage')} and {r('founding size, null', 'logistic, ATO', 'coverage')}; "
         f"the jackknife errs to the safe side ({r('founding size, null', 'logistic, ATE', 'coverage', interval='jackknife')} "
         f"and {r('founding size, null', 'logistic, ATO', 'coverage', interval='jackknife')}), and so does the bootstrap, which "
         f"costs more and depends on a seed. With about ten operated for each coefficient (registry, n=400) influence covers "
         f"{r('registry, n=400', 'logistic, ATE', 'coverage')} (ATE) and {r('registry, n=400', 'logistic, ATO', 'coverage')} "
-        f"(ATO). A study that does not set `[inference] method` therefore gets influence intervals, and those of the jackknife "
+        f"(ATO), with standard errors {r('registry, n=400', 'logistic, ATE', 'relative_error')} and "
+        f"{r('registry, n=400', 'logistic, ATO', 'relative_error')} off. A study that does not set `[inference] method` therefore gets influence intervals, and those of the jackknife "
         f"for its weighted effects when the smaller arm has fewer than ten patients for each coefficient; its report says so."
     )
     yield ""
@@ -277,6 +292,7 @@ def _closing() -> Sequence[str]:
         "python -m analyses.validation --quick         # twenty cohorts of each world, into out/validation",
         "python -m analyses.validation --only null harm --replicates 500",
         "python -m analyses.validation --cluster tcp://host:8786",
+        "python -m analyses.validation --finished      # table and page of what is done so far",
         "python -m analyses.validation --check         # the committed table against the limits and this page",
         "```",
         "",

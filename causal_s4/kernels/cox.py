@@ -237,7 +237,7 @@ class _Compiled(_Likelihood):
         self._rows = sets, covariates, weight, efron
 
     def start(self) -> Floats:
-        """Return the coefficient of every twentieth row: passes over all rows are saved, nothing else changes."""
+        """Return two steps with every twentieth row: passes over all rows are saved, nothing else changes."""
         sets, covariates, weight, efron = self._rows
         dead = np.zeros(len(weight), dtype=bool)
         dead[sets.dead] = True
@@ -246,8 +246,8 @@ class _Compiled(_Likelihood):
         thinned = RiskSets.of(first, sets.last[every].astype(float), dead[every])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a few rows may have no maximum
             model = _Compiled(thinned, covariates[every], weight[every], efron)
-            near, _, found = _maximise(model, super().start(), 25)
-        return near if found else super().start()
+            near, _, _ = _maximise(model, super().start(), 2)
+        return near if np.isfinite(near).all() else super().start()
 
     def at(self, beta: Floats) -> _State:
         """Return log-likelihood, score and information."""

@@ -64,6 +64,7 @@ _MERGED = (
     "rct benchmark",
 )
 _IN_WORDS = {
+    "who each population is": "covariates by population",
     "rmst difference": "difference in restricted mean survival",
     "rmst ratio": "ratio of restricted mean survival",
     "risk ratio": "risk ratio of the event",

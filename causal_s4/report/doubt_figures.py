@@ -238,10 +238,10 @@ def specifications(reading: Reading, result: SensitivityResult, *, width: float 
     for key, levels in choices.items():
         for level in levels:
             ticks.append(y)
-            labels.append(clean(f"{pretty(key)}: {level}", 22 if width < _NARROW else 34))
+            labels.append(clean(f"{pretty(key)}: {level.replace('_', ' ')}", 22 if width < _NARROW else 34))
             made = np.array([_level(row, key) == level for row in rows])
             solid = np.array([bool(row.get("admissible")) for row in rows])
-            lower.scatter(x[made & solid], np.full((made & solid).sum(), y), s=7, color=BLUE)
+            lower.scatter(x[made & solid], np.full((made & solid).sum(), y), s=7, color=BLUE, zorder=3)
             lower.scatter(
                 x[made & ~solid], np.full((made & ~solid).sum(), y), s=7, facecolor="white", edgecolor=MUTED, lw=0.8
             )
@@ -260,7 +260,11 @@ def specifications(reading: Reading, result: SensitivityResult, *, width: float 
 def _choices(reading: Reading, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Return the choices that differ between specifications, with their levels in the order met."""
     found = {key: list(dict.fromkeys(_level(row, key) for row in rows)) for key in CHOICES if key in rows[0]}
-    return {key: levels for key, levels in found.items() if len(levels) > 1}
+    # a cell without a model has neither curves nor a rule for missing values: that is no choice
+    real = {
+        key: [x for x in levels if x != "none" or key not in ("curves", "missing")] for key, levels in found.items()
+    }
+    return {key: levels for key, levels in real.items() if len(levels) > 1}
 
 
 def _level(row: Mapping[str, Any], key: str) -> str:
@@ -274,7 +278,8 @@ def _draw_estimates(axes: Axes, reading: Reading, rows: Sequence[Mapping[str, An
     axes.axhline(1, color=INK, lw=0.9, zorder=0)
     values = np.array([float(row["value"]) for row in rows])
     low, high = values.min() / 1.6, values.max() * 1.6
-    for index, row in enumerate(rows):
+    # admissible ones last, so that they lie above the others where all are close
+    for index, row in sorted(enumerate(rows), key=lambda each: bool(each[1].get("admissible"))):
         solid = bool(row.get("admissible"))
         colour = BLUE if solid else MUTED
         if row.get("lower") is not None and row.get("upper") is not None:

@@ -1,4 +1,4 @@
-"""Mutation testing by Cosmic Ray, on a random sample of the mutants: leave out all but some of those still to be run.
+"""Mutation testing by Cosmic Ray, on a random sample of the mutants: keep only some of those that the filters left.
 
 In a copy of the tree, with ``cosmic-ray`` installed::
 
@@ -7,6 +7,7 @@ In a copy of the tree, with ``cosmic-ray`` installed::
     python tests/hostile/mutation/sample.py dag.sqlite 150
     cosmic-ray exec tests/hostile/mutation/dag.toml dag.sqlite
     cr-report dag.sqlite --show-diff --surviving-only
+    cr-rate --fail-over 15 dag.sqlite
 """
 
 from __future__ import annotations
@@ -15,22 +16,18 @@ import random
 import sys
 
 from cosmic_ray.work_db import use_db
-from cosmic_ray.work_item import WorkerOutcome, WorkResult
 
 
 def keep(database: str, count: int, seed: int) -> tuple[int, int]:
-    """Mark all but a random sample of the pending mutants as left out; return how many are kept, of how many."""
+    """Keep a random sample of the pending mutants and nothing else; return how many, of how many."""
     with use_db(database) as work:
-        pending = sorted(work.pending_work_items, key=lambda item: item.job_id)
-        pending.sort(
-            key=lambda item: [(str(m.module_path), m.start_pos, m.operator_name, m.occurrence) for m in item.mutations]
+        pending = sorted(
+            work.pending_work_items,
+            key=lambda item: [(str(m.module_path), m.start_pos, m.operator_name, m.occurrence) for m in item.mutations],
         )
-        kept = {item.job_id for item in random.Random(seed).sample(pending, min(count, len(pending)))}
-        for item in pending:
-            if item.job_id not in kept:
-                work.set_result(
-                    item.job_id, WorkResult(worker_outcome=WorkerOutcome.SKIPPED, output="not in the sample")
-                )
+        kept = random.Random(seed).sample(pending, min(count, len(pending)))
+        work.clear()
+        work.add_work_items(kept)
     return len(kept), len(pending)
 
 
