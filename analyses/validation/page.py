@@ -150,8 +150,8 @@ def _claims(table: pd.DataFrame) -> Iterator[str]:
     )
     yield (
         f"* **A wrong propensity model.** Without a product that matters: {r('misspecified propensity model', 'logistic, ATE')}, "
-        f"coverage {r('misspecified propensity model', 'logistic, ATE', 'coverage')}, as biased as no adjustment or more; with "
-        f"it {r('misspecified propensity model', 'logistic with interaction, ATE')}. Entropy balancing of the same means "
+        f"coverage {r('misspecified propensity model', 'logistic, ATE', 'coverage')}, where no adjustment at all has "
+        f"{r('misspecified propensity model', 'naive')}; with it {r('misspecified propensity model', 'logistic with interaction, ATE')}. Entropy balancing of the same means "
         f"does not help ({r('misspecified propensity model', 'entropy balancing, ATE')})."
     )
     yield (

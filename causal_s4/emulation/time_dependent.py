@@ -172,8 +172,8 @@ def mantel_byar(table: RiskTable, *, ties: str = "efron") -> ScoreTest:
     """
     start = table.start if (table.start > 0).any() else None
     sets = RiskSets.of(start, table.stop, table.event == 1)
-    arm, ones, null = table.arm[:, None].astype(float), np.ones(len(table)), np.zeros(1)
-    fit = fit_cox(sets, arm, ones, efron=ties == "efron", start=null, max_iterations=0)
+    arm, ones = table.arm[:, None].astype(float), np.ones(len(table))
+    fit = fit_cox(sets, arm, ones, efron=ties == "efron", max_iterations=0)
     z = float(fit.score_gradient.sum() / np.sqrt(fit.information[0, 0]))
     return ScoreTest(
         outcome=table.outcome,

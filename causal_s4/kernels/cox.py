@@ -86,12 +86,14 @@ def fit_cox(
     efron : bool
         Efron's ties, else Breslow's.
     start : ndarray, shape (p,), optional
-        Where to start; zero by default.
+        Where to start; by default zero, or near the maximum where that saves passes over many rows.
     max_iterations : int
-        Zero evaluates the score at ``start``.
+        Zero evaluates the score at ``start``, which then is zero by default.
     """
     model = _likelihood_of(sets, covariates, weight, efron)
-    beta, state, converged = _maximise(model, model.start() if start is None else start, max_iterations)
+    if start is None:
+        start = model.start() if max_iterations else np.zeros(covariates.shape[1])
+    beta, state, converged = _maximise(model, start, max_iterations)
     with np.errstate(over="ignore", invalid="ignore"):  # of a fit that ran away
         gradient = model.score_gradient(beta)
     return CoxFit(beta, state.information, gradient, converged)
