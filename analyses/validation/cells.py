@@ -176,7 +176,9 @@ def written(table: pd.DataFrame) -> str:
 
 def read(path: Path) -> pd.DataFrame:
     """Read a table that was written."""
-    return pd.read_csv(path, keep_default_na=True, dtype={"reasons": str}).fillna({"reasons": ""})
+    # a world is called null, which is not a missing value here
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"reasons": str})
+    return table.fillna({"reasons": ""})
 
 
 def one(table: pd.DataFrame, where: Mapping[str, str]) -> pd.Series:
