@@ -5,6 +5,7 @@ Its answers are those that the same function gives here, so nothing depends on w
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from collections import deque
@@ -51,6 +52,7 @@ class _Second:
             try:
                 if self.process is None:
                     self.process = start()
+                    atexit.register(self.end)  # before the interpreter takes apart what ending it needs
                 task.answer = self.process.submit(task.call)
             except (OSError, RuntimeError):  # a sandbox without semaphores, or a program that is about to end
                 return
@@ -79,6 +81,7 @@ class _Second:
             self.line.clear()
             process, self.process, self.busy = self.process, None, False
         if process is not None:
+            atexit.unregister(self.end)
             process.shutdown(wait=False, kill_workers=True)
 
 
