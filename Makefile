@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per process: BLAS threads fight with our own workers on small matrices.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: report test slow docs lint lock clean
+.PHONY: report test slow docs mutation lint lock clean
 
 report: .venv/ready
 	$(BIN)/causal-s4 run analyses/rotterdam_hormone/study.toml --out out/rotterdam_hormone
@@ -20,6 +20,19 @@ slow: .venv/ready
 docs: .venv/ready
 	$(BIN)/python -m docs.make
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# Change random operators and numbers in a copy of kernels/ and dag/: the tests should notice at least 85% of them.
+mutation: .venv/ready
+	$(PYTHON) -m venv .venv-mutation
+	.venv-mutation/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	.venv-mutation/bin/python -m pip install --quiet "cosmic-ray>=8.4"
+	rm -rf out/mutation && mkdir -p out/mutation && git archive HEAD | tar -x -C out/mutation
+	cd out/mutation && export PATH="$(CURDIR)/.venv-mutation/bin:$$PATH" && for part in kernels dag; do \
+		cosmic-ray init tests/hostile/mutation/$$part.toml $$part.sqlite && \
+		cr-filter-operators $$part.sqlite tests/hostile/mutation/$$part.toml && \
+		python tests/hostile/mutation/sample.py $$part.sqlite $(or $(MUTANTS),150) $(or $(SEED),2) && \
+		cosmic-ray exec tests/hostile/mutation/$$part.toml $$part.sqlite && \
+		cr-rate --fail-over 15 $$part.sqlite || exit 1; done
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -41,4 +54,4 @@ lock:
 	rm -rf .venv-lock
 
 clean:
-	rm -rf out site docs/generated .venv
+	rm -rf out site docs/generated .venv .venv-mutation

@@ -57,7 +57,7 @@ from causal_s4.workers import Effort
 
 ANALYTIC = ("influence", "fixed")
 RESAMPLED = ("bootstrap", "jackknife")
-FEWEST_PER_COEFFICIENT = 10
+FEWEST_PER_COEFFICIENT = 15
 """Patients of the smaller arm for each coefficient of the propensity model that influence intervals need."""
 MOST_LEFT_OUT = 5_000
 """Patients up to which the jackknife is taken without being asked for."""

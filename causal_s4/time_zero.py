@@ -24,6 +24,7 @@ from causal_s4.estimation import (
     conditional_estimate,
     conditional_model,
     effects_asked_for,
+    effects_of,
     estimate_curves,
     hazards_check,
     score_test,
@@ -237,13 +238,29 @@ def _cloned_strategies(
         findings=(
             *trial.findings,
             *table.weights.findings,
-            *([variance_finding(table)] if analytic else []),
+            *([_both_variances(weighted)] if analytic else []),
             *(finding for each in effects for finding in each.findings),
             *timed_balance_findings(balance),
         ),
         weights=clone_weight_summary(table),
         flow=clone_flow(table, trial.cohort),
         balance=balance,
+    )
+
+
+def _both_variances(weighted: Comparison) -> Finding:
+    """Say which of the two analytic variances the intervals have, and what either gives."""
+    finding = variance_finding(weighted.table)
+    known, accounted = (effects_of(replace(weighted, account=account), [])[0].std_error for account in (False, True))
+    if known is None or accounted is None:  # too few events for either
+        return finding
+    return replace(
+        finding,
+        message=(
+            f"{finding.message} The standard error of the log hazard ratio is {known:.3f} with the weights as known and "
+            f"{accounted:.3f} with their estimation accounted for."
+        ),
+        numbers={**finding.numbers, "std_error_known": known, "std_error_accounted": accounted},
     )
 
 

@@ -30,14 +30,14 @@ def comparison_of(treated: int, controls: int, **options) -> Comparison:
 
 @pytest.mark.parametrize(
     ("treated", "controls", "method"),
-    [(50, 200, "influence"), (49, 200, "jackknife"), (200, 49, "jackknife"), (200, 50, "influence")],
+    [(75, 200, "influence"), (74, 200, "jackknife"), (200, 74, "jackknife"), (200, 75, "influence")],
 )
-def test_ten_patients_of_the_smaller_arm_for_each_coefficient(treated, controls, method):
+def test_fifteen_patients_of_the_smaller_arm_for_each_coefficient(treated, controls, method):
     found, findings = interval_method(comparison_of(treated, controls, population="ATO"))
     assert found == method
     assert [each.code for each in findings] == (["small-arm"] if method == "jackknife" else [])
     if findings:
-        assert findings[0].numbers == {"smaller_arm": 49, "coefficients": 5}
+        assert findings[0].numbers == {"smaller_arm": 74, "coefficients": 5}
 
 
 @pytest.mark.parametrize("method", ["logistic", "firth", "entropy-balancing"])

@@ -218,7 +218,7 @@ def _small(table: pd.DataFrame) -> Iterator[str]:
         f"{r('registry, n=400', 'logistic, ATE', 'coverage')} (ATE) and {r('registry, n=400', 'logistic, ATO', 'coverage')} "
         f"(ATO), with standard errors {r('registry, n=400', 'logistic, ATE', 'relative_error')} and "
         f"{r('registry, n=400', 'logistic, ATO', 'relative_error')} off. A study that does not set `[inference] method` therefore gets influence intervals, and those of the jackknife "
-        f"for its weighted effects when the smaller arm has fewer than ten patients for each coefficient; its report says so."
+        f"for its weighted effects when the smaller arm has fewer than fifteen patients for each coefficient; its report says so."
     )
     yield ""
     yield (

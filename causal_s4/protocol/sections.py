@@ -337,7 +337,7 @@ class Inference(Part):
     method: Annotated[str, choice(*VARIANCES)] | None = Field(
         default=None,
         description="influence, bootstrap or jackknife; if left out, influence, and the jackknife for weighted effects "
-        "when the smaller arm has fewer than ten patients for each coefficient of the propensity model.",
+        "when the smaller arm has fewer than fifteen patients for each coefficient of the propensity model.",
     )
     replicates: Annotated[int, whole(2, MOST_REPLICATES)] | None = Field(
         default_factory=lambda data: 1000 if data["method"] == "bootstrap" else None,

@@ -144,6 +144,15 @@ def test_cloned_study_is_what_the_verbs_give(cloned):
     assert "taken as known" in found.variance
 
 
+def test_cloned_study_says_what_either_variance_gives(cloned):
+    table = clone_censor(registry(N, SEED), grace_period=9.0, time_varying=["response"])
+    (said,) = [each for each in cloned.findings if each.code == "clone-variance"]
+    for key, variance in (("std_error_known", "fixed"), ("std_error_accounted", "influence")):
+        verb = estimate_effects(table, variance=variance).one(measure="hazard ratio").std_error
+        assert said.numbers[key] == pytest.approx(verb, rel=1e-12)
+        assert f"{verb:.3f} with " in said.message
+
+
 def test_cloned_study_shows_naive_and_unweighted_beside_it(cloned):
     naive = log_hazard_ratio(cloned, analysis="naive")
     unweighted = log_hazard_ratio(cloned, analysis="clone-censor-unweighted")
