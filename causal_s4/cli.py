@@ -344,7 +344,7 @@ def schema() -> None:
     click.echo(json.dumps(Protocol.json_schema(), indent=2, sort_keys=True, ensure_ascii=False))
 
 
-@main.command()
+@main.command(context_settings={"ignore_unknown_options": True})  # a minus is that of a number
 @click.argument("hazard_ratio", type=float)
 @click.argument("lower", type=float, required=False)
 @click.argument("upper", type=float, required=False)

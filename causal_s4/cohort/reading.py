@@ -144,7 +144,7 @@ def _refuse_unfit(file: Path) -> None:
     try:
         is_file, is_folder, size = file.is_file(), file.is_dir(), file.stat().st_size
     except FileNotFoundError:
-        raise DataError(f"there is no file {file}") from None
+        raise DataError(f"there is no file {file}. Check its name and folder") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no file can have such a name"
         raise DataError(f"{file} cannot be opened: {reason}") from error

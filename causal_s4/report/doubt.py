@@ -546,7 +546,7 @@ def _plain_answer(reading: Reading, result: SensitivityResult, together: Togethe
         return "could not be made"
     found = _range(reading, result)
     if result.value is None:
-        return f"between {found}" if found else "see the table" if result.table else "none"
+        return f"from {found}" if found else "see the table" if result.table else "none"
     said = _number(reading, result, result.value)
     if not found or found == said:
         return said

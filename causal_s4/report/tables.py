@@ -541,10 +541,12 @@ def hazards_table(reading: Reading) -> Table | None:
         rows.append(Row(cells=(f"{name}: {trend}",), kind="section"))
         for start, end, value, lower, upper in check.periods:
             begins = "0" if start == 0 else reading.duration(start, unit)
+            last = end == check.periods[-1][1]
+            ends = "the end of follow-up" if last else reading.duration(end, unit)
             rows.append(
                 Row(
                     cells=(
-                        f"{begins} to {reading.duration(end, unit)}",
+                        f"{begins} to {ends}",
                         f"{write.ratio(value)} ({write.ratio_interval(lower, upper)})",
                     )
                 )
