@@ -54,7 +54,7 @@ from causal_s4.time_zero import (
     refuse_misplaced_time,
     refuse_stratified_resampling,
 )
-from causal_s4.workers import Effort, check_cluster, claim, refuse_jobs_beside, tell_nobody
+from causal_s4.workers import Effort, check_cluster, claim, on_one_thread, refuse_jobs_beside, tell_nobody
 
 _PACKAGES = (
     "numpy",
@@ -70,6 +70,7 @@ _PACKAGES = (
 )
 
 
+@on_one_thread
 def run_study(protocol: Protocol, effort: Effort | None = None) -> StudyResult:
     """Answer the question of a protocol.
 

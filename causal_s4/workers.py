@@ -16,14 +16,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from causal_s4.errors import UsageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Block = tuple[int, int]
 """First and last (exclusive) number of the units of work in a block."""
@@ -179,6 +183,17 @@ def one_thread() -> Any:
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=1, user_api="blas")
+
+
+def on_one_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function whose numbers must not hang on how many threads share a matrix product's sums."""
+
+    @wraps(function)
+    def alone(*arguments: P.args, **options: P.kwargs) -> R:
+        with one_thread():
+            return function(*arguments, **options)
+
+    return alone
 
 
 def refuse_jobs_beside(scheduler: str | None, jobs: int | None) -> None:

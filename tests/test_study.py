@@ -48,7 +48,7 @@ def test_results_are_the_same_bytes_wherever_and_however_often_they_are_made(res
         subprocess.Popen(
             [sys.executable, "-c", code, path],
             cwd=folder,
-            env={**os.environ, "PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed},  # as many threads as the seed says
             stdout=subprocess.PIPE,
         )
         for path, folder, seed in (

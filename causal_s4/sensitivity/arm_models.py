@@ -172,7 +172,9 @@ def marginal_bounds(question: Question, *, lambdas: tuple[float, ...] = LAMBDAS)
         middle one of the factors; last the factor by which each covariate moves the odds of treatment.
     """
     population = bounded_population(question.recipe.population)
-    base = replace(question.recipe, population=population, method=question.recipe.of_score, truncate=None, stabilise=False)
+    base = replace(
+        question.recipe, population=population, method=question.recipe.of_score, truncate=None, stabilise=False
+    )
     full = question.weigh(question.cohort, base)
     if full.propensity is None:
         raise CausalS4Error("nothing was adjusted for, so there are no odds of treatment that could be off")
