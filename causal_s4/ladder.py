@@ -19,10 +19,10 @@ from causal_s4.emulation.time_dependent import immortal_time_excluded_table, tim
 from causal_s4.emulation.timing import Density
 from causal_s4.emulation.weight_checks import default_variance
 from causal_s4.errors import BeyondFollowUpError, DataError, QuestionError
-from causal_s4.estimation import Comparison, check_horizons, effects_of, unit_of
+from causal_s4.estimation import Comparison, check_horizons, conditional_estimate, effects_of, unit_of
 from causal_s4.propensity.models import covariate_matrix
 from causal_s4.propensity.weights import weigh
-from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Duration, Estimand, Measure
+from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Duration, Estimand, Measure
 from causal_s4.results import BiasLadder, EffectEstimate, EffectTable, LadderRung, Weights
 from causal_s4.simulate.truth import TrueEffects
 from causal_s4.survival.regression import multivariable_cox
@@ -264,26 +264,8 @@ class _Analyst:
             treatment=self.cohort.treatment_name,
             clustered=clustered,
         )
-        row = fitted.rows[0]
-        return EffectEstimate(
-            outcome=table.outcome,
-            analysis=analysis,
-            population=CONDITIONAL,
-            measure=str(Measure.HAZARD_RATIO),
-            arm=None,
-            horizon=None,
-            unit="ratio",
-            value=row.hazard_ratio,
-            std_error=row.std_error,
-            lower=row.lower,
-            upper=row.upper,
-            level=self.level,
-            variance="influence" if clustered else "model-based",
-            p_value=row.p_value,
-            n=fitted.n,
-            events=fitted.events,
-            ess=float(fitted.n),
-        )
+        variance = "influence" if clustered else "model-based"
+        return conditional_estimate(fitted, self.level, analysis=analysis, variance=variance)
 
 
 def _rung(
