@@ -455,7 +455,10 @@ def _intervals(reading: Reading) -> Said:
     said = f"Confidence intervals ({level}) were made by {words(first)}"
     for name in others:
         said += f"; those of the {join(map(mid, of[name]))} by {words(name)}"
-    yield _say(f"{said}.", *(key for name in (first, *others) for key in _VARIANCE_CITES.get(name, ())))
+    # the paper on influence functions is about weighted models
+    weighted = {e.variance for e in reading.result.effects if e.population not in (UNADJUSTED, CONDITIONAL)}
+    cited = [name for name in (first, *others) if name != "influence" or name in weighted]
+    yield _say(f"{said}.", *(key for name in cited for key in _VARIANCE_CITES.get(name, ())))
     if inference.method == "bootstrap" and inference.replicates:
         replicates = reading.numbers.count(inference.replicates)
         kind = {"bca": "bias-corrected and accelerated"}.get(str(inference.interval), str(inference.interval))
