@@ -456,8 +456,9 @@ def _intervals(reading: Reading) -> Said:
     for name in others:
         said += f"; those of the {join(map(mid, of[name]))} by {words(name)}"
     # the paper on influence functions is about weighted models
-    weighted = {e.variance for e in reading.result.effects if e.population not in (UNADJUSTED, CONDITIONAL)}
-    cited = [name for name in (first, *others) if name != "influence" or name in weighted]
+    plain = (UNADJUSTED, CONDITIONAL)
+    of_weights = {each.variance for each in reading.result.effects if each.population not in plain}
+    cited = [kind for kind in (first, *others) if kind != "influence" or kind in of_weights]
     yield _say(f"{said}.", *(key for name in cited for key in _VARIANCE_CITES.get(name, ())))
     if inference.method == "bootstrap" and inference.replicates:
         replicates = reading.numbers.count(inference.replicates)
