@@ -23,10 +23,10 @@ import causal_s4 as s4
 from benchmarks.peers import r_version
 from causal_s4.design_matrix import build_design_matrix
 from causal_s4.simulate import simulate_history
+from causal_s4.simulate.timeline import ROLES
 
 GRACE, HORIZON, TEN_YEARS = 9.0, 60.0, 120.0
 OPTIONS = {"horizon": TEN_YEARS, "ecog_decline": 0.02, "effect": "null"}
-COVARIATES = ["age", "subtype", "bone_only", "burden", "ecog"]
 R_SCRIPT = Path(__file__).with_name("peer_clones.R")
 STRATEGIES: dict[str, dict[str, Any]] = {
     "as published": {"timing": "maringe"},
@@ -38,20 +38,10 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 
 def registry(n: int, **options: Any) -> Any:
     """A simulated registry with its visits."""
-    women = s4.simulate("stage4-timeline", n=n, seed=1, **OPTIONS)
     return s4.Cohort.from_frame(
-        women,
-        id="id",
-        treatment="surgery",
-        treated=1,
-        control=0,
-        time="os_months",
-        event="death",
-        event_value=1,
-        time_unit="months",
-        covariates=COVARIATES,
-        treatment_start="surgery_months",
+        s4.simulate("stage4-timeline", n=n, seed=1, **OPTIONS),
         history=simulate_history("stage4-timeline", n=n, seed=1, **OPTIONS, **options),
+        **ROLES,
     )
 
 

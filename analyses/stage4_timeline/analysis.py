@@ -8,6 +8,7 @@ import sys
 
 import causal_s4 as s4
 from causal_s4.simulate import simulate_history
+from causal_s4.simulate.timeline import ROLES
 
 WORLD = "stage4-timeline"
 FIVE_YEARS = 60.0
@@ -18,18 +19,9 @@ def registry(n: int, effect: str) -> s4.Cohort:
     """Return a registry with its history of visits."""
     return s4.Cohort.from_frame(
         s4.simulate(WORLD, n=n, seed=157, effect=effect),
-        id="id",
-        treatment="surgery",
-        treated=1,
-        control=0,
-        time="os_months",
-        event="death",
-        event_value=1,
-        time_unit="months",
-        covariates=["age", "subtype", "bone_only", "burden", "ecog"],
-        treatment_start="surgery_months",
         history=simulate_history(WORLD, n=n, seed=157, effect=effect),
         name="Overall survival",
+        **ROLES,
     )
 
 

@@ -14,6 +14,7 @@ from analyses.validation.worlds import COVARIATES, World, truth_of
 from causal_s4.cohort import Cohort, OutcomeData
 from causal_s4.protocol.vocabulary import TimeUnit
 from causal_s4.simulate import simulate, simulate_history, true_effects
+from causal_s4.simulate.timeline import ROLES
 
 Truth = tuple[float, float]
 """A true value and its Monte Carlo standard error."""
@@ -85,20 +86,10 @@ class Timeline:
 
     def cohort(self, n: int, seed: int) -> Cohort:
         """Draw a cohort with its history."""
-        women = simulate("stage4-timeline", n=n, seed=seed, effect=self.effect)
         return Cohort.from_frame(
-            women,
-            id="id",
-            treatment="surgery",
-            treated=1,
-            control=0,
-            time="os_months",
-            event="death",
-            event_value=1,
-            time_unit="months",
-            covariates=["age", "subtype", "bone_only", "burden", "ecog"],
-            treatment_start="surgery_months",
+            simulate("stage4-timeline", n=n, seed=seed, effect=self.effect),
             history=simulate_history("stage4-timeline", n=n, seed=seed, effect=self.effect),
+            **ROLES,
         )
 
     def truth(self, population: str, measure: str, *, stabilised: bool) -> Truth | None:

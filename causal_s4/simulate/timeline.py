@@ -33,6 +33,19 @@ STEP = 0.25
 RESPONSES = ("stable", "response", "progression")
 SUBTYPES = ("luminal", "HER2-positive", "triple-negative")
 STABLE, RESPONSE, PROGRESSION = range(3)
+ROLES: Mapping[str, Any] = {
+    "id": "id",
+    "treatment": "surgery",
+    "treated": 1,
+    "control": 0,
+    "treatment_start": "surgery_months",
+    "time": "os_months",
+    "event": "death",
+    "event_value": 1,
+    "time_unit": "months",
+    "covariates": ("age", "subtype", "bone_only", "burden", "ecog"),
+}
+"""What the columns of :func:`simulate_timeline` are, as ``Cohort.from_frame`` takes them; overall survival."""
 
 
 @dataclass(frozen=True, kw_only=True)

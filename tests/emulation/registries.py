@@ -7,32 +7,20 @@ from causal_s4.emulation.clone_censor import clone_censor
 from causal_s4.estimation import estimate_effects
 from causal_s4.ladder import bias_ladder
 from causal_s4.simulate import simulate, simulate_history
-from causal_s4.simulate.timeline import USUAL_EDGES, USUAL_MASSES
+from causal_s4.simulate.timeline import ROLES, USUAL_EDGES, USUAL_MASSES
 
 GRACE, HORIZON = 9.0, 60.0
 USUAL = (USUAL_EDGES, USUAL_MASSES)
-COVARIATES = ["age", "subtype", "bone_only", "burden", "ecog"]
 MEASURES = ("hazard ratio", "survival difference", "rmst difference")
 
 
 def registry(n: int, seed: int, **options) -> Cohort:
     """A cohort with its history of visits."""
-    women = simulate("stage4-timeline", n=n, seed=seed, **options)
-    visits = simulate_history("stage4-timeline", n=n, seed=seed, **options)
     return Cohort.from_frame(
-        women,
-        id="id",
-        treatment="surgery",
-        treated=1,
-        control=0,
-        time="os_months",
-        event="death",
-        event_value=1,
-        time_unit="months",
-        covariates=COVARIATES,
-        treatment_start="surgery_months",
-        history=visits,
+        simulate("stage4-timeline", n=n, seed=seed, **options),
+        history=simulate_history("stage4-timeline", n=n, seed=seed, **options),
         name="Overall survival",
+        **ROLES,
     )
 
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hand_cohorts import DENSITY, GRACE, cohort_of
 
-from causal_s4.cohort import Cohort, build_cohort
+from causal_s4.cohort import build_cohort
 from causal_s4.emulation.clone_censor import clone_censor, clone_unweighted
 from causal_s4.errors import NoEventsError, UsageError
 
-GRACE = 10.0
 # treated on day, followed until day, died
 PATIENTS = {
     "treated at time zero": (0.0, 30.0, 1),
@@ -35,27 +35,11 @@ WHO = list(PATIENTS)
 # a patient treated at time zero is at risk of treatment for a quarter of a day
 AT_RISK = 0.25 + 4 + 6 + 10 + 10 + 10 + 10 + 5 + 3 + 10 + 10 + 7
 L = 5 / AT_RISK
-DENSITY = 1 / GRACE  # with so few the observed timing is one level: uniform over the ten days
 
 
-def hand(history=None, patients=PATIENTS):
-    frame = pd.DataFrame(
-        [(k, start is not None, start, end, died) for k, (start, end, died) in enumerate(patients.values())],
-        columns=["id", "treated", "start", "time", "died"],
-    )
-    return Cohort.from_frame(
-        frame,
-        id="id",
-        treatment="treated",
-        treated=True,
-        control=False,
-        time="time",
-        event="died",
-        event_value=1,
-        time_unit="days",
-        treatment_start="start",
-        history=history,
-    )
+def hand(patients=PATIENTS, visits=()):
+    """None of them is treated otherwise."""
+    return cohort_of({who: (start, None, end, died) for who, (start, end, died) in patients.items()}, visits)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +144,7 @@ def test_last_follow_up_on_the_day_of_treatment():
     """Treated and lost, or treated on the last day of the grace period and dead: treatment comes first each time."""
     further = {"treated and lost": (6.0, 6.0, 0), "treated on the last day, dies": (10.0, 10.0, 1)}
     patients = PATIENTS | further
-    table = clone_censor(hand(patients=patients), grace_period=GRACE)
+    table = clone_censor(hand(patients), grace_period=GRACE)
     for who, died in (("treated and lost", []), ("treated on the last day, dies", [10.0])):
         number = list(patients).index(who)
         own = (table.patient == number) & (table.event == 1)
@@ -225,8 +209,8 @@ def test_treated_when_the_strategy_never_treats_does_not_count(cohort):
 
 def test_progression_is_no_departure(cohort, density):
     """Strategies do not depend on the course: a history that no model uses changes nothing."""
-    visits = pd.DataFrame({"id": [2, 9, 9], "time": [1.0, 1.0, 8.0], "state": ["progression", "stable", "progression"]})
-    table = clone_censor(hand(visits), grace_period=GRACE)
+    visits = [(WHO[2], 1.0, "progression"), (WHO[9], 1.0, "stable"), (WHO[9], 8.0, "progression")]
+    table = clone_censor(hand(visits=visits), grace_period=GRACE)
     np.testing.assert_array_equal(table.weights.values, density.weights.values)
 
 
@@ -318,7 +302,7 @@ def test_options_without_sense_are_refused(cohort, options, message):
 def test_a_strategy_that_nobody_followed_is_refused():
     patients = {"treated late": (8.0, 30.0, 1), "never": (None, 30.0, 1), "never too": (None, 20.0, 0)}
     with pytest.raises(NoEventsError, match="0 were treated within the grace period of 5 days"):
-        clone_censor(hand(patients=patients), grace_period=5.0)
+        clone_censor(hand(patients), grace_period=5.0)
 
 
 def test_times_of_treatment_are_needed(cohort):

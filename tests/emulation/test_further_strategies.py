@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hand_cohorts import DENSITY, GRACE, cohort_of
 from registries import GRACE as NINE_MONTHS
 from registries import HORIZON, MEASURES, USUAL, as_pair, registry
 
@@ -19,37 +20,6 @@ from causal_s4.emulation.weight_checks import default_variance, variance_finding
 from causal_s4.errors import DataError, UsageError
 from causal_s4.estimation import estimate_effects
 from causal_s4.simulate.timeline import Timing, World, read_options
-
-GRACE = 10.0
-DENSITY = 1 / GRACE  # with so few the observed timing is one level: uniform over the ten days
-
-
-def cohort_of(patients, visits=()):
-    """Patients as name: (treated on day, treated otherwise on day, followed until day, died)."""
-    frame = pd.DataFrame(
-        [
-            (k, start is not None, start, other, end, died)
-            for k, (start, other, end, died) in enumerate(patients.values())
-        ],
-        columns=["id", "treated", "start", "other", "time", "died"],
-    ).astype({"start": float, "other": float})
-    history = pd.DataFrame(
-        [(list(patients).index(who), day, state) for who, day, state in visits], columns=["id", "time", "state"]
-    )
-    return Cohort.from_frame(
-        frame,
-        id="id",
-        treatment="treated",
-        treated=True,
-        control=False,
-        time="time",
-        event="died",
-        event_value=1,
-        time_unit="days",
-        treatment_start="start",
-        non_protocol_start="other" if frame["other"].notna().any() else None,
-        history=history if visits else None,
-    )
 
 
 class Clones:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,9 +17,9 @@ from causal_s4.inference.resampling import Draws, Replicates, Resampling, replic
 from causal_s4.kernels.replicate_weights import Failure
 from causal_s4.protocol.vocabulary import Arm, Measure
 from causal_s4.simulate import simulate_history
+from causal_s4.simulate.timeline import ROLES
 
 GRACE, HORIZON = 9.0, 60.0
-COVARIATES = ["age", "subtype", "bone_only", "burden", "ecog"]
 CHANGING = {"time_varying": ["response"]}
 OPTIONS = [
     CHANGING,
@@ -44,24 +44,11 @@ def registry(n: int, seed: int, drawn: np.ndarray | None = None) -> s4.Cohort:
             id=np.repeat(np.arange(len(drawn)), [len(of_patient[k]) for k in drawn])
         )
         women = women.iloc[drawn].assign(id=np.arange(len(drawn)))
-    return as_cohort(women, visits, COVARIATES)
+    return as_cohort(women, visits, ROLES["covariates"])
 
 
-def as_cohort(women: pd.DataFrame, visits: pd.DataFrame | None, covariates: list[str]) -> s4.Cohort:
-    return s4.Cohort.from_frame(
-        women,
-        id="id",
-        treatment="surgery",
-        treated=1,
-        control=0,
-        time="os_months",
-        event="death",
-        event_value=1,
-        time_unit="months",
-        covariates=covariates,
-        treatment_start="surgery_months",
-        history=visits,
-    )
+def as_cohort(women: pd.DataFrame, visits: pd.DataFrame | None, covariates: Sequence[str]) -> s4.Cohort:
+    return s4.Cohort.from_frame(women, history=visits, **{**ROLES, "covariates": covariates})
 
 
 def cloned(cohort: s4.Cohort, **options: Any) -> s4.RiskTable:
