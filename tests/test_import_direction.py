@@ -39,8 +39,14 @@ SHARED_LAYERS = {
 """Parts that may import others of their own layer."""
 REPORT_READS = {"report", "results", "protocol", "errors", "background"}
 WRITES_ITSELF = {
-    ("results.py", f"causal_s4.report.{name}")
-    for name in ("write", "results_json", "read_back", "notebook", "plots", "bias_ladder")
+    (f"results/{file}.py", f"causal_s4.report.{name}")
+    for file, names in {
+        "study": ("write", "results_json", "read_back", "notebook", "plots"),
+        "effects": ("notebook",),
+        "weights": ("notebook",),
+        "time_zero": ("bias_ladder",),
+    }.items()
+    for name in names
 }
 """The one exception: a result writes and draws itself, by an import inside its methods."""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
