@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from causal_s4.cohort import Cohort, RiskTable
-from causal_s4.emulation.trial import Trial, emulate, lengths
-from causal_s4.errors import DataError, QuestionError, UsageError
-from causal_s4.estimation import (
+from causal_s4.comparison import (
     Comparison,
     conditional_estimate,
     conditional_model,
-    effects_asked_for,
     estimate_curves,
     hazards_check,
     score_test,
 )
+from causal_s4.emulation.trial import Trial, emulate, lengths
+from causal_s4.errors import DataError, QuestionError, UsageError
+from causal_s4.estimation import effects_asked_for
 from causal_s4.propensity.balance import balance_findings, check_balance
 from causal_s4.propensity.positivity import check_positivity, positivity_findings
 from causal_s4.propensity.weights import summarise_weights, weigh, weights_findings

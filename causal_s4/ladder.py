@@ -13,13 +13,14 @@ from typing import Any
 
 from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort, RiskTable
+from causal_s4.comparison import Comparison, conditional_estimate, effects_of, unit_of
 from causal_s4.emulation.clone_censor import clone_censor, clone_unweighted
 from causal_s4.emulation.landmark import landmark_cohort
 from causal_s4.emulation.time_dependent import immortal_time_excluded_table, time_dependent_table
 from causal_s4.emulation.timing import Density
 from causal_s4.emulation.weight_checks import default_variance
 from causal_s4.errors import BeyondFollowUpError, DataError, QuestionError
-from causal_s4.estimation import Comparison, check_horizons, conditional_estimate, effects_of, unit_of
+from causal_s4.estimation import check_horizons
 from causal_s4.propensity.models import covariate_matrix
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Duration, Estimand, Measure

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.stats import norm
 
 from causal_s4.cohort import Cohort, RiskTable
+from causal_s4.comparison import Comparison, effects_of, functionals_of
 from causal_s4.errors import ConvergenceError, Problem, UsageError
-from causal_s4.estimation import Comparison, effects_of, functionals_of
 from causal_s4.inference.intervals import Interval, bootstrap_interval, jackknife_std_error, normal_limits
 from causal_s4.inference.resampling import Replicates, Resampling, resample
 from causal_s4.kernels.replicate_weights import Failure
@@ -92,7 +92,7 @@ def resampled_effects(
     Returns
     -------
     estimates : list of EffectEstimate
-        In the order of :func:`~causal_s4.estimation.effects_of`. P-values are those of the estimate over its
+        In the order of :func:`~causal_s4.comparison.effects_of`. P-values are those of the estimate over its
         resampled standard error.
     findings : tuple of Finding
 

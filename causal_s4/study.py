@@ -18,16 +18,17 @@ from causal_s4.arguments import checked_arguments
 from causal_s4.background import begin
 from causal_s4.cohort import Cohort, OutcomeData, apply_eligibility, read_table, select, sha256_of
 from causal_s4.cohort.reading import column_names
+from causal_s4.comparison import median_follow_up
 from causal_s4.dag import Dag, identify
 from causal_s4.dag.identify import opinion_findings, second_opinion
 from causal_s4.emulation.alignment import check_alignment
 from causal_s4.emulation.trial import emulate
 from causal_s4.errors import Problem, UsageError
-from causal_s4.estimation import RESAMPLED, median_follow_up
+from causal_s4.estimation import RESAMPLED
 from causal_s4.fixed_arms import Answer, Weighted, answer, horizons_of, other_landmarks, weigh_arms
 from causal_s4.missing_data import complete
 from causal_s4.pooling import pool_answers, pool_weighted
-from causal_s4.probe import plan, probe, probe_strategies
+from causal_s4.probe import GRIDS, plan, probe, probe_strategies
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.vocabulary import Design
 from causal_s4.results import (
@@ -195,7 +196,6 @@ def answer_fixed_arms(population: Cohort, protocol: Protocol, adjustment: Adjust
         for share in [effort.share(k, len(trials))]
     ]
 
-    effort.tell("Putting the answer in doubt")
     sensitivity = probe(
         [trial.cohort for trial in trials[0]],
         [each[0].weights for each in weighting],
@@ -205,6 +205,7 @@ def answer_fixed_arms(population: Cohort, protocol: Protocol, adjustment: Adjust
         incomplete=population if shared else None,
         alternatives=other_sets(adjustment, protocol) if shared else None,
         time_zero=None if shared else completed[0],
+        effort=effort,
     )
     return Found(
         cohort=population if shared else trials[0][0].cohort,
@@ -226,8 +227,9 @@ def answer_strategies(population: Cohort, protocol: Protocol, effort: Effort) ->
     ]
     primary = answers[0]
 
-    effort.tell("Putting the answer in doubt")
-    sensitivity = probe_strategies(population, [each.estimates for each in answers], protocol, benchmarks_of(protocol))
+    sensitivity = probe_strategies(
+        population, [each.estimates for each in answers], protocol, benchmarks_of(protocol), effort
+    )
     return Found(
         cohort=population,
         answers=tuple(answers),
@@ -248,7 +250,8 @@ def prepare(effort: Effort, protocol: Protocol) -> None:
     """
     refuse_jobs_beside(effort.scheduler, effort.jobs)
     if protocol.inference.method not in RESAMPLED:
-        asked = {"resume": effort.resume, "cluster": effort.scheduler}
+        grids = [name for name in plan(protocol) if name in GRIDS]
+        asked = {"resume": effort.resume, "cluster": None if grids else effort.scheduler}
         problems = [
             Problem(
                 where=name,
@@ -259,7 +262,7 @@ def prepare(effort: Effort, protocol: Protocol) -> None:
             if value is not None
         ]
         if problems:
-            raise UsageError("nothing is resampled in this study", problems)
+            raise UsageError(f"nothing is resampled in this study{'' if grids else ', and it has no grid'}", problems)
     if effort.scheduler is not None:
         check_cluster(effort.scheduler)
     if effort.resume is not None:
@@ -475,16 +478,17 @@ class Study:
         Parameters
         ----------
         jobs : int, optional
-            Threads for resampling; as the protocol says by default. They change no number.
+            Workers: threads for resampling, processes for long specification grids; as the protocol says by default.
+            They change no number.
         scheduler : str, optional
-            Address of a Dask scheduler (``tcp://...``) to resample on instead.
+            Address of a Dask scheduler (``tcp://...``) to resample and to make specification grids on instead.
         resume : path-like, optional
             Folder in which finished blocks of replicates are kept and looked up, so that a run that was
             interrupted is continued. It belongs to this study alone, and is the caller's to delete.
         progress : callable, optional
             Told the name of each step as it begins.
         advance : callable, optional
-            Told, while replicates are made, how many are done and how many there are.
+            Told, while replicates or the cells of a grid are made, how many are done and how many there are.
 
         Raises
         ------

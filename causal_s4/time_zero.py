@@ -11,6 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from causal_s4.cohort import Cohort, RiskTable
+from causal_s4.comparison import (
+    Comparison,
+    conditional_estimate,
+    conditional_model,
+    effects_of,
+    estimate_curves,
+    hazards_check,
+    score_test,
+)
 from causal_s4.emulation.alignment import refuse_immortal_time
 from causal_s4.emulation.clone_censor import initiation_table
 from causal_s4.emulation.clone_flow import balance_over_time, clone_flow, clone_weight_summary, timed_balance_findings
@@ -18,17 +27,7 @@ from causal_s4.emulation.time_dependent import mantel_byar, simon_makuch_table
 from causal_s4.emulation.trial import Trial, emulate, lengths
 from causal_s4.emulation.weight_checks import default_variance, variance_finding
 from causal_s4.errors import ConvergenceError, DataError, Problem, ProtocolError, QuestionError, UsageError
-from causal_s4.estimation import (
-    RESAMPLED,
-    Comparison,
-    conditional_estimate,
-    conditional_model,
-    effects_asked_for,
-    effects_of,
-    estimate_curves,
-    hazards_check,
-    score_test,
-)
+from causal_s4.estimation import RESAMPLED, effects_asked_for
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Design, Duration, Measure
 from causal_s4.results import (

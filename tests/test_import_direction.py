@@ -20,12 +20,13 @@ LAYERS = (
     {"results"},
     {"cohort", "design_matrix", "workers"},
     ROOMS,
-    {"estimation", "resampled", "missing_data"},
+    {"comparison", "estimation", "resampled", "missing_data"},
     {"study", "fixed_arms", "time_zero", "pooling", "probe", "ladder", "scaffold", "report"},
     {"cli"},
 )
 """From the bottom to the top. A module imports its own part and those of lower layers."""
 SHARED_LAYERS = {
+    "comparison",
     "estimation",
     "resampled",
     "missing_data",

@@ -9,8 +9,9 @@ from small_study import STUDY, cohort, write_study
 
 import causal_s4 as s4
 from causal_s4 import estimation
+from causal_s4.comparison import Comparison
 from causal_s4.errors import UsageError
-from causal_s4.estimation import Comparison, interval_method
+from causal_s4.estimation import interval_method
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.protocol import Protocol
 

@@ -11,11 +11,11 @@ import numpy as np
 from scipy.stats import norm
 
 from causal_s4.cohort import Cohort, RiskTable
+from causal_s4.comparison import Comparison, functionals_of
 from causal_s4.emulation.clone_censor import clone_censor
 from causal_s4.emulation.landmark import landmark_cohort
 from causal_s4.emulation.time_dependent import time_dependent_table
 from causal_s4.errors import CausalS4Error, ConvergenceError
-from causal_s4.estimation import Comparison, functionals_of
 from causal_s4.inference.influence import standard_errors
 from causal_s4.inference.intervals import bootstrap_interval, jackknife_std_error
 from causal_s4.inference.resampling import Resampling, resample

@@ -10,10 +10,10 @@ import numpy as np
 from scipy.stats import norm
 
 from causal_s4.cohort import Cohort, RiskTable
+from causal_s4.comparison import Comparison
 from causal_s4.emulation.trial import emulate
 from causal_s4.emulation.weight_checks import default_variance
 from causal_s4.errors import UsageError
-from causal_s4.estimation import Comparison
 from causal_s4.inference.influence import standard_errors
 from causal_s4.propensity.models import covariate_matrix
 from causal_s4.propensity.weights import weigh

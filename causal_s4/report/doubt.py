@@ -12,7 +12,7 @@ from textwrap import fill, wrap
 from typing import Any
 
 from causal_s4.protocol.vocabulary import Measure
-from causal_s4.report import prose, tables
+from causal_s4.report import doubt_tables, prose
 from causal_s4.report.doubt_figures import CHOICES
 from causal_s4.report.reading import Reading, capital, clean, mid, plural
 from causal_s4.report.tables import Column, Row, Table
@@ -360,7 +360,7 @@ def _shown(reading: Reading, together: Sequence[SensitivityResult], number: int)
     whole = _whole(reading, first, together)
     name = _name(first)
     answer = _ANSWERS.get(first.method, _plain_answer)(reading, whole, together)
-    table = tables.sensitivity_table(reading, whole, number)
+    table = doubt_tables.sensitivity_table(reading, whole, number)
     # E-values of a ratio of survival and of its complement say the same the other way round
     said = together[:1] if first.method == "e-value" else together
     directions = dict.fromkeys(clean(each.direction) for each in said if each.direction)
@@ -411,7 +411,7 @@ def _by_choice(result: SensitivityResult) -> Iterator[dict[str, Any]]:
         for level in levels:
             own = [row for row in cells if str(row.get(axis)) == level]
             yield {
-                "choice": f"{tables.sensitivity_label(axis)}: {_WRITTEN.get(level, level)}",
+                "choice": f"{doubt_tables.sensitivity_label(axis)}: {_WRITTEN.get(level, level)}",
                 "cells": len(own),
                 "admissible": sum(bool(row.get("admissible")) for row in own),
                 "value": median(float(row["value"]) for row in own),
@@ -517,7 +517,9 @@ def _settings(reading: Reading, result: SensitivityResult) -> str:
         for key, value in result.parameters.items()
         if key not in _UNSAID and value is not None and value != [] and not (key == "true" and value == 1.0)
     }
-    return "; ".join(f"{tables.sensitivity_label(key)}: {tables.scalar(reading, value)}" for key, value in said.items())
+    return "; ".join(
+        f"{doubt_tables.sensitivity_label(key)}: {doubt_tables.scalar(reading, value)}" for key, value in said.items()
+    )
 
 
 # --- what each found, in a few words --------------------------------------------------------------
@@ -636,8 +638,8 @@ def _answer_trials(reading: Reading, result: SensitivityResult, together: Togeth
     near = sum(bool(row.get("difference_agrees")) for _, row in found)
     same = sum(bool(row.get("conclusion_agrees")) for _, row in found)
     return (
-        f"of {write.count(len(found))}, {write.count(inside)} intervals hold the estimate, {write.count(near)} differ by no more "
-        f"than chance, {write.count(same)} lead to the same conclusion; standard errors apart: {', '.join(apart)}"
+        f"it lies in {write.count(inside)} of {write.count(len(found))} published intervals; {write.count(near)} differ from it "
+        f"by no more than chance, and {write.count(same)} lead to the same conclusion; standard errors apart: {', '.join(apart)}"
     )
 
 

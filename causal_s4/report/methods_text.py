@@ -1,100 +1,22 @@
-"""A methods section and results paragraphs, drafted from the protocol and the result.
+"""The methods section that a study supports.
 
 Every sentence is true of this study or is not there: each comes from a function that returns nothing
-when the protocol or the result does not support it. :func:`draft` gives the text as a value;
-:func:`markdown` and :func:`latex` write it down, the page and the Word file do so in their own way.
+when the protocol or the result does not support it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 from causal_s4.protocol.methods import WEIGHTING_METHODS
 from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Analysis, Arm, Design, Estimand, Measure
 from causal_s4.report import prose
+from causal_s4.report.draft import Said, say
 from causal_s4.report.reading import EFFECT, Reading, capital, clean, join, mid, plural
-from causal_s4.report.references import REFERENCES, numbered
+from causal_s4.report.references import REFERENCES
 from causal_s4.report.tables import variance_words
-from causal_s4.results import EffectEstimate, SensitivityResult, WeightSummary
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sentence:
-    """One sentence, and the keys of the sources it cites."""
-
-    text: str
-    cites: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Passage:
-    """A paragraph under its heading."""
-
-    heading: str
-    sentences: tuple[Sentence, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """The text of a paper that a study supports.
-
-    Parameters
-    ----------
-    title : str
-        The protocol's.
-    methods, results : tuple of Passage
-        In the order of a paper.
-    """
-
-    title: str
-    methods: tuple[Passage, ...]
-    results: tuple[Passage, ...]
-
-    @property
-    def numbers(self) -> dict[str, int]:
-        """Number of each source cited, by its key."""
-        said = (each for passage in (*self.methods, *self.results) for each in passage.sentences)
-        return numbered(key for sentence in said for key in sentence.cites)
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """The sources, in the order of their numbers."""
-        return tuple(REFERENCES[key] for key in self.numbers)
-
-    @property
-    def parts(self) -> tuple[tuple[str, tuple[Passage, ...]], ...]:
-        """Both sections with their headings."""
-        return (("Methods", self.methods), ("Results", self.results))
-
-
-def draft(reading: Reading) -> Draft:
-    """Return the methods section and the results of a study, as far as it supports them.
-
-    Parameters
-    ----------
-    reading : Reading
-        The result and how its numbers are written.
-    """
-    return Draft(
-        title=clean(reading.result.protocol.title),
-        methods=_passages(reading, _METHODS),
-        results=(*_passages(reading, _RESULTS[:2]), *_outcomes(reading), *_passages(reading, _RESULTS[2:])),
-    )
-
-
-Said = Iterator[Sentence]
-
-
-def _passages(reading: Reading, parts: Iterable[tuple[str, Callable[[Reading], Said]]]) -> tuple[Passage, ...]:
-    made = (Passage(heading=heading, sentences=tuple(write(reading))) for heading, write in parts)
-    return tuple(passage for passage in made if passage.sentences)
-
-
-def _say(text: str, *cites: str) -> Sentence:
-    return Sentence(text=text, cites=cites)
-
+from causal_s4.results import WeightSummary
 
 # --- methods: the question ------------------------------------------------------------------------
 
@@ -107,7 +29,7 @@ _DESIGN_CITES = {
 
 
 def _design(reading: Reading) -> Said:
-    yield _say(
+    yield say(
         "This observational cohort was analysed as the emulation of a target trial, "
         "specified beside its emulation in the table of the question.",
         "hernan2016",
@@ -118,9 +40,9 @@ def _design(reading: Reading) -> Said:
 def _eligibility(reading: Reading) -> Said:
     conditions = [each.describe(clean(column)) for column, each in reading.result.protocol.eligibility.items()]
     if conditions:
-        yield _say(f"Patients were eligible if, by the columns of the file, {join(conditions)}.")
+        yield say(f"Patients were eligible if, by the columns of the file, {join(conditions)}.")
     else:
-        yield _say("Every patient of the file was eligible.")
+        yield say("Every patient of the file was eligible.")
 
 
 def _time_zero(reading: Reading) -> Said:
@@ -128,24 +50,24 @@ def _time_zero(reading: Reading) -> Said:
     treated = reading.arm_words(Arm.TREATED)
     cites = _DESIGN_CITES[Design(zero.design)]
     if zero.design == Design.BASELINE:
-        yield _say("Follow-up began at time zero, when the treatment of each patient was taken as decided.")
+        yield say("Follow-up began at time zero, when the treatment of each patient was taken as decided.")
     elif zero.design == Design.LANDMARK:
         at, *others = map(str, zero.landmark)
-        yield _say(
+        yield say(
             f"Follow-up began at a landmark {at} after time zero of the file: arms were formed by whether "
             f"{treated} had started by then, and patients who had the event or were lost earlier did not take part.",
             *cites,
         )
         if others:
             said = "a landmark" if len(others) == 1 else "landmarks"
-            yield _say(f"The analysis was repeated from {said} at {join(others)}.")
+            yield say(f"The analysis was repeated from {said} at {join(others)}.")
     elif zero.design == Design.TIME_DEPENDENT:
-        yield _say(
+        yield say(
             f"Follow-up began at time zero, and each patient counted as untreated until {treated} started.", *cites
         )
     else:
         grace, *others = map(str, zero.grace_period)
-        yield _say(
+        yield say(
             f"Follow-up began at time zero for both strategies. {capital(treated)} could start within a grace period "
             f"of {grace}; each patient was cloned into both arms, and a clone was censored when the patient "
             "departed from its strategy.",
@@ -153,7 +75,7 @@ def _time_zero(reading: Reading) -> Said:
         )
         if others:
             said = "a grace period" if len(others) == 1 else "grace periods"
-            yield _say(f"The analysis was repeated with {said} of {join(others)}.")
+            yield say(f"The analysis was repeated with {said} of {join(others)}.")
 
 
 def _strategies(reading: Reading) -> Said:
@@ -161,16 +83,14 @@ def _strategies(reading: Reading) -> Said:
     zero = reading.result.protocol.time_zero
     if zero.design == Design.CLONE_CENSOR_WEIGHT:
         later = "then or later" if zero.never else "until then, and usual practice afterwards"
-        yield _say(
-            f"Starting {treated} within {zero.grace_period[0]} of time zero was compared with {control} {later}."
-        )
+        yield say(f"Starting {treated} within {zero.grace_period[0]} of time zero was compared with {control} {later}.")
         yield from _rules_of_treatment(reading)
     elif zero.design == Design.LANDMARK:
-        yield _say(f"Having started {treated} by the landmark was compared with {control} until then.")
+        yield say(f"Having started {treated} by the landmark was compared with {control} until then.")
     elif zero.design == Design.TIME_DEPENDENT:
-        yield _say(f"At each moment, patients with {treated} were compared with those still without.")
+        yield say(f"At each moment, patients with {treated} were compared with those still without.")
     else:
-        yield _say(f"{capital(treated)} was compared with {control}, as recorded for each patient.")
+        yield say(f"{capital(treated)} was compared with {control}, as recorded for each patient.")
 
 
 def _rules_of_treatment(reading: Reading) -> Said:
@@ -178,17 +98,17 @@ def _rules_of_treatment(reading: Reading) -> Said:
     protocol = reading.result.protocol
     zero = protocol.time_zero
     if zero.timing == "natural":
-        yield _say(f"Practice was left as it is until {zero.natural_until}; from then on treatment started evenly.")
+        yield say(f"Practice was left as it is until {zero.natural_until}; from then on treatment started evenly.")
     elif zero.timing in _TIMING_WORDS:
-        yield _say(_TIMING_WORDS[zero.timing], "wanis2024")
+        yield say(_TIMING_WORDS[zero.timing], "wanis2024")
     for column, values in zero.unless.items():
         listed = " or ".join(clean(str(value)) for value in values)
-        yield _say(
+        yield say(
             f"A patient whose {mid(reading.covariate(column))} became {listed} before treatment was released from it, and "
             "stayed in its arm whatever was done afterwards."
         )
     if protocol.treatment.non_protocol_start:
-        yield _say(
+        yield say(
             "Treatment outside both strategies within the grace period censored both clones of a patient, and those who "
             "stayed were weighted for it."
         )
@@ -206,12 +126,12 @@ def _outcome_definitions(reading: Reading) -> Said:
     said = f"The primary outcome was {mid(clean(first))}"
     if others:
         said += f", the secondary {plural(len(others), 'outcome')} {join(mid(clean(name)) for name in others)}"
-    yield _say(f"{said}.")
-    yield _say(
+    yield say(f"{said}.")
+    yield say(
         "Time ran from the start of follow-up to the event; patients without the event were censored when last seen."
     )
     if reading.result.cohort.follow_up:
-        yield _say("Median follow-up was computed by the reverse Kaplan\N{EN DASH}Meier method.", "schemper1996")
+        yield say("Median follow-up was computed by the reverse Kaplan\N{EN DASH}Meier method.", "schemper1996")
 
 
 def _estimand(reading: Reading) -> Said:
@@ -229,14 +149,14 @@ def _estimand(reading: Reading) -> Said:
     if spec is not None and reading.claim(reading.front) == EFFECT and named:
         horizons = [reading.duration(h) for h in reading.horizons(reading.outcomes[0], Measure.SURVIVAL_DIFFERENCE)]
         at = f"; horizons were {join(horizons)}" if horizons else ""
-        yield _say(
+        yield say(
             f"The estimand was the effect in {spec.population.describes}, {spec.population}, "
             f"measured by {join(named)}{at}."
         )
         if spec.also:
-            yield _say(f"It was also estimated in {join(f'{each.describes} ({each})' for each in spec.also)}.")
+            yield say(f"It was also estimated in {join(f'{each.describes} ({each})' for each in spec.also)}.")
     elif reading.front[1] == CONDITIONAL and Measure.HAZARD_RATIO in measures:
-        yield _say(
+        yield say(
             "The quantity estimated was a hazard ratio conditional on the covariates; it speaks about no one population."
         )
 
@@ -247,33 +167,33 @@ def _estimand(reading: Reading) -> Said:
 def _adjustment(reading: Reading) -> Said:
     adjustment = reading.result.adjustment
     if adjustment.dagitty:
-        yield _say(
+        yield say(
             "The assumptions about causes were drawn as a directed acyclic graph in the notation of DAGitty.", "dagitty"
         )
     if adjustment.verdict == "not identified":
-        yield _say(
+        yield say(
             "By the adjustment criterion, no set of measured covariates closes every back-door path: "
             "no number here is a causal effect.",
             "shpitser2010",
         )
     elif adjustment.verdict == "none needed":
-        yield _say(
+        yield say(
             "By the adjustment criterion, no back-door path is open and nothing needed adjusting.", "shpitser2010"
         )
     elif adjustment.nodes:
         names = join(mid(reading.covariate(name)) for name in adjustment.nodes)
-        yield _say(
+        yield say(
             f"The adjustment set was derived from the graph by the adjustment criterion, without use of the outcome "
             f"data: {names}.",
             "shpitser2010",
         )
-        yield from (_say(each) for each in prose.bullets(adjustment.reasons))
+        yield from (say(each) for each in prose.bullets(adjustment.reasons))
     if adjustment.verdict == "adjust" and adjustment.second_opinion == "agrees":
-        yield _say("DoWhy, asked independently, found the same set sufficient.", "dowhy")
+        yield say("DoWhy, asked independently, found the same set sufficient.", "dowhy")
     elif adjustment.second_opinion.startswith("disagrees"):
-        yield _say(f"DoWhy, asked independently, {clean(adjustment.second_opinion)}.", "dowhy")
+        yield say(f"DoWhy, asked independently, {clean(adjustment.second_opinion)}.", "dowhy")
     if adjustment.tests:
-        yield _say(
+        yield say(
             "Of the conditional independencies that the graph implies, "
             f"{reading.numbers.count(len(adjustment.tests))} could be held against the cohort, with P values adjusted by "
             "Holm's method."
@@ -287,13 +207,13 @@ def _weights(reading: Reading) -> Said:
     covariates = join(mid(reading.covariate(name)) for name in summary.covariates)
     given = f" from {covariates}" if covariates else ""
     if summary.method == "logistic":
-        yield _say(
+        yield say(
             f"The propensity score, the probability of {reading.arm_words(Arm.TREATED)}, was estimated by logistic "
             f"regression{given}.",
             "rosenbaum1983",
         )
     elif summary.method == "firth":
-        yield _say(
+        yield say(
             f"The propensity score, the probability of {reading.arm_words(Arm.TREATED)}, was estimated by logistic "
             f"regression with Firth's penalised likelihood{given}.",
             "rosenbaum1983",
@@ -301,26 +221,26 @@ def _weights(reading: Reading) -> Said:
             "heinze2002",
         )
     elif summary.method == "entropy-balancing":
-        yield _say(
+        yield say(
             f"Weights were found by entropy balancing, which makes the weighted means of {covariates or 'the covariates'} "
             "equal in the arms.",
             "hainmueller2012",
         )
     else:
         known = WEIGHTING_METHODS.get(summary.method)
-        yield _say(f"Weights: {mid(known.label if known else clean(summary.method))}.")
+        yield say(f"Weights: {mid(known.label if known else clean(summary.method))}.")
     yield from _terms(reading)
     yield from _scale(summary)
     spec = protocol.propensity
     if spec and spec.truncate:
         low, high = (f"{reading.numbers.general(100 * share)}%" for share in spec.truncate)
-        yield _say(
+        yield say(
             f"Weights beyond the {low} and {high} quantiles were set to those quantiles "
             f"({reading.people(summary.truncated)} {plural(summary.truncated, 'weight')} changed).",
             "cole2008",
         )
     if spec and spec.trim:
-        yield _say(
+        yield say(
             f"Patients with a propensity score below {reading.numbers.general(spec.trim)} or above "
             f"{reading.numbers.general(1 - spec.trim)} were left out ({reading.people(summary.trimmed)}), the score was "
             "fitted again, and the population is named for it.",
@@ -338,15 +258,15 @@ def _terms(reading: Reading) -> Said:
             f"{mid(reading.covariate(column))} ({reading.numbers.count(count)} knots)"
             for column, count in spec.splines.items()
         )
-        yield _say(f"Restricted cubic splines were used for {knots}.", "harrell2015")
+        yield say(f"Restricted cubic splines were used for {knots}.", "harrell2015")
     if spec.log1p:
-        yield _say(
+        yield say(
             f"{capital(join(mid(reading.covariate(name)) for name in spec.log1p))} entered as the logarithm of one "
             "plus the value."
         )
     if spec.interactions:
         pairs = join(f"{mid(reading.covariate(a))} with {mid(reading.covariate(b))}" for a, b in spec.interactions)
-        yield _say(f"Interactions of {pairs} were included.")
+        yield say(f"Interactions of {pairs} were included.")
 
 
 def _scale(summary: WeightSummary) -> Said:
@@ -356,13 +276,13 @@ def _scale(summary: WeightSummary) -> Said:
     cites = {Estimand.ATO: ("li2018",), Estimand.ATM: ("li2013",)}
     about = cites.get(Estimand(summary.population), ()) if summary.population in set(Estimand) else ()
     if summary.method not in ("logistic", "firth"):
-        yield _say(f"{capital(said)}.", *about)
+        yield say(f"{capital(said)}.", *about)
     elif summary.population in set(Estimand) and said.startswith("stabilised"):
-        yield _say(f"The weights were {said}.", "cole2008")
+        yield say(f"The weights were {said}.", "cole2008")
     elif re.search(r"\be\b", said):
-        yield _say(f"Treated and control patients, with e for the propensity score, were weighted by {said}.", *about)
+        yield say(f"Treated and control patients, with e for the propensity score, were weighted by {said}.", *about)
     else:
-        yield _say(f"The weights were {said}.", *about)
+        yield say(f"The weights were {said}.", *about)
 
 
 def _initiation(reading: Reading) -> Said:
@@ -370,26 +290,26 @@ def _initiation(reading: Reading) -> Said:
     if spec is None or zero.design != Design.CLONE_CENSOR_WEIGHT:
         return
     names = join(mid(reading.covariate(name)) for name in reading.result.adjustment.nodes)
-    yield _say(
+    yield say(
         "Clones that stayed were weighted by the inverse of the probability of staying, from a model of when treatment "
         f"starts{f' given {names}' if names else ''}.",
         "hernan2018",
     )
     yield from _terms(reading)
     if zero.never:
-        yield _say("A second such model, of treatment after the grace period, kept the arm without treatment weighted.")
+        yield say("A second such model, of treatment after the grace period, kept the arm without treatment weighted.")
     if spec.loss_weights:
-        yield _say("Loss to follow-up was weighted for in the same way.")
+        yield say("Loss to follow-up was weighted for in the same way.")
     if spec.truncate:
         low, high = (f"{reading.numbers.general(100 * share)}%" for share in spec.truncate)
-        yield _say(f"Weights beyond the {low} and {high} quantiles were set to those quantiles.", "cole2008")
+        yield say(f"Weights beyond the {low} and {high} quantiles were set to those quantiles.", "cole2008")
 
 
 def _balance_methods(reading: Reading) -> Said:
     balance = reading.result.balance
     if balance is None or not balance.rows:
         return
-    yield _say(
+    yield say(
         "Balance was judged by standardised mean differences before and after weighting, over one denominator "
         f"({clean(balance.denominator)}); no P values were computed for it.",
         "austin2015",
@@ -406,29 +326,29 @@ def _estimators(reading: Reading) -> Said:
     if measures & {Measure.SURVIVAL, Measure.SURVIVAL_DIFFERENCE}:
         cites = ("kaplan1958", "cole2004") if weighted else ("kaplan1958",)
         which = "(weighted) " if weighted else ""
-        yield _say(f"Survival was estimated by the {which}Kaplan\N{EN DASH}Meier estimator.", *cites)
+        yield say(f"Survival was estimated by the {which}Kaplan\N{EN DASH}Meier estimator.", *cites)
     if Measure.RMST_DIFFERENCE in measures:
-        yield _say("Restricted mean survival time is the area under that curve up to the horizon.", "royston2013")
+        yield say("Restricted mean survival time is the area under that curve up to the horizon.", "royston2013")
     if Measure.CUMULATIVE_INCIDENCE in measures:
-        yield _say(
+        yield say(
             "Cumulative incidence in the presence of competing events was estimated by the Aalen\N{EN DASH}Johansen estimator."
         )
     if Measure.HAZARD_RATIO in measures:
         alone = "" if Analysis.TIME_DEPENDENT in analyses else " with treatment alone"
         ties = clean(reading.result.protocol.inference.ties).capitalize()
-        yield _say(
+        yield say(
             f"Hazard ratios come from Cox models{alone}, ties handled by {ties}'s method.",
             "cox1972",
             f"{ties.lower()}{ {'Efron': '1977', 'Breslow': '1974'}[ties] }",
         )
     if Analysis.MULTIVARIABLE in analyses:
-        yield _say(
+        yield say(
             "A multivariable Cox model is shown beside them; its hazard ratio is conditional on the covariates and "
             "therefore another quantity."
         )
     if Analysis.TIME_DEPENDENT in analyses:
-        yield _say("The time-dependent Cox model lets treatment begin during follow-up.")
-    yield _say("The unadjusted comparison is shown beside every adjusted one.")
+        yield say("The time-dependent Cox model lets treatment begin during follow-up.")
+    yield say("The unadjusted comparison is shown beside every adjusted one.")
 
 
 _VARIANCE_CITES = {"influence": ("shu2021",), "bootstrap": ("austin2016",), "jackknife": ("efron1981",)}
@@ -459,15 +379,15 @@ def _intervals(reading: Reading) -> Said:
     plain = (UNADJUSTED, CONDITIONAL)
     of_weights = {each.variance for each in reading.result.effects if each.population not in plain}
     cited = [kind for kind in (first, *others) if kind != "influence" or kind in of_weights]
-    yield _say(f"{said}.", *(key for name in cited for key in _VARIANCE_CITES.get(name, ())))
+    yield say(f"{said}.", *(key for name in cited for key in _VARIANCE_CITES.get(name, ())))
     if inference.method == "bootstrap" and inference.replicates:
         replicates = reading.numbers.count(inference.replicates)
         kind = {"bca": "bias-corrected and accelerated"}.get(str(inference.interval), str(inference.interval))
-        yield _say(f"The bootstrap drew {replicates} resamples of patients and read {kind} intervals off them.")
+        yield say(f"The bootstrap drew {replicates} resamples of patients and read {kind} intervals off them.")
         if inference.cluster:
-            yield _say(f"Groups of patients ({clean(inference.cluster)}) were resampled whole.")
+            yield say(f"Groups of patients ({clean(inference.cluster)}) were resampled whole.")
         if inference.stratify:
-            yield _say("Each arm was resampled on its own.")
+            yield say("Each arm was resampled on its own.")
 
 
 def _missing(reading: Reading) -> Said:
@@ -475,19 +395,19 @@ def _missing(reading: Reading) -> Said:
     missing = {name: count for name, count in cohort.missing.items() if count}
     if missing:
         said = join(f"{mid(reading.covariate(name))} ({reading.people(count)})" for name, count in missing.items())
-        yield _say(f"Values were missing for {said}.")
+        yield say(f"Values were missing for {said}.")
         if policy == "complete-case":
-            yield _say("Patients without a value for a covariate were left out, as the flow chart counts.")
+            yield say("Patients without a value for a covariate were left out, as the flow chart counts.")
         elif policy == "impute":
-            yield _say(
+            yield say(
                 "They were imputed several times over; every step was repeated in each completed data set, and the "
                 "answers were pooled by Rubin's rules.",
                 "barnard1999",
             )
     elif cohort.missing:
-        yield _say("No covariate value was missing.")
+        yield say("No covariate value was missing.")
     elif policy == "refuse":
-        yield _say("The protocol refuses a cohort with a missing covariate value; none was missing.")
+        yield say("The protocol refuses a cohort with a missing covariate value; none was missing.")
 
 
 _DOUBT: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -524,14 +444,14 @@ def _sensitivity_methods(reading: Reading) -> Said:
         return
     known = [_DOUBT.get(name, (clean(name), ())) for name in methods]
     cites = dict.fromkeys(key for _, keys in known for key in keys)
-    yield _say(
+    yield say(
         f"How much doubt the primary estimate survives was examined by {join(name for name, _ in known)}.", *cites
     )
 
 
 def _conventions(reading: Reading) -> Said:
     if reading.result.effects.estimates:
-        yield _say(
+        yield say(
             "Differences are treated minus control and ratios treated over control; a month is 30.4375 days and a year "
             "365.25; of an event and a censoring at the same time, the event comes first."
         )
@@ -543,18 +463,18 @@ def _software(reading: Reading) -> Said:
         return
     packages = join(f"{clean(name)} {clean(version)}" for name, version in made.packages.items())
     cites = [name for name in made.packages if name in REFERENCES]
-    yield _say(
+    yield say(
         f"Analyses used causal_s4 {clean(made.causal_s4)}{f' in Python {clean(made.python)}' if made.python else ''}"
         f"{f', with {packages}' if packages else ''}.",
         *cites,
     )
-    yield _say(
+    yield say(
         f"The seed was {protocol.seed}; the data file has the SHA-256 checksum {clean(made.data_sha256)[:12]}…, "
         f"the protocol {clean(made.protocol_sha256)[:12]}…."
     )
 
 
-_METHODS: tuple[tuple[str, Callable[[Reading], Said]], ...] = (
+METHODS: tuple[tuple[str, Callable[[Reading], Said]], ...] = (
     ("Design", _design),
     ("Eligibility", _eligibility),
     ("Time zero", _time_zero),
@@ -572,319 +492,3 @@ _METHODS: tuple[tuple[str, Callable[[Reading], Said]], ...] = (
     ("Conventions", _conventions),
     ("Software and reproducibility", _software),
 )
-
-
-# --- results --------------------------------------------------------------------------------------
-
-
-def _patients(reading: Reading) -> Said:
-    cohort, steps = reading.result.cohort, reading.result.cohort.attrition
-    arms = (
-        f"{reading.people(cohort.treated)} with {reading.arm_words(Arm.TREATED)} and "
-        f"{reading.people(cohort.control)} with {reading.arm_words(Arm.CONTROL)}"
-    )
-    if steps and steps[0].n != cohort.n:
-        yield _say(f"Of {reading.people(steps[0].n)} patients, {reading.people(cohort.n)} were analysed: {arms}.")
-    else:
-        yield _say(f"The analysis rests on {reading.people(cohort.n)} patients: {arms}.")
-    left = [f"{mid(clean(step.step))} ({reading.people(step.excluded)} excluded)" for step in steps if step.excluded]
-    if left:
-        yield _say(f"Steps of selection: {'; '.join(left)}.")
-    for outcome in reading.outcomes:
-        median = cohort.follow_up.get(outcome)
-        followed = f"; median follow-up was {reading.about(median)}" if median is not None else ""
-        if cohort.events.get(outcome):
-            yield _say(f"{clean(outcome)}: {reading.events(outcome)} patients had the event{followed}.")
-
-
-def _balance_reached(reading: Reading) -> Said:
-    result, write = reading.result, reading.numbers
-    note = prose.balance_note(reading)
-    if note:
-        yield _say(note)
-    if result.weights is not None and result.adjustment.verdict != "none needed":
-        summary = result.weights
-        yield _say(
-            f"After weighting to the {reading.population(summary.population)} the arms were worth "
-            f"{write.number(summary.ess_treated, 0)} and {write.number(summary.ess_control, 0)} patients."
-        )
-        if summary.c_statistic is not None and summary.c_statistic_weighted is not None:
-            yield _say(
-                f"The c-statistic of the propensity score was {write.number(summary.c_statistic, 2)} before and "
-                f"{write.number(summary.c_statistic_weighted, 2)} after weighting (0.5: no difference left)."
-            )
-    if result.positivity is not None:
-        yield from (_say(each) for each in prose.bullets(result.positivity.sentences))
-
-
-def _outcomes(reading: Reading) -> tuple[Passage, ...]:
-    made = [
-        Passage(heading=clean(outcome), sentences=tuple(_effects(reading, outcome)))
-        for outcome in reading.outcomes
-        if any(each.outcome == outcome for each in reading.result.effects)
-    ]
-    return tuple(passage for passage in made if passage.sentences)
-
-
-def _effects(reading: Reading, outcome: str) -> Said:
-    pairs = list(dict.fromkeys((reading.naive, reading.front)))
-    for pair in pairs:
-        side = reading.side(pair, outcome)
-        adjusted = pair != reading.naive
-        opening = f"Under the stated assumptions, among {side.population}" if adjusted else "Without adjustment"
-        said = prose.absolute(reading, outcome, side, opening)
-        if said and _made(side.survival_treated, side.survival_control, side.survival_difference):
-            yield _say(said)
-        if side.rmst_difference and _made(side.rmst_treated, side.rmst_control, side.rmst_difference):
-            unit = reading.unit(side.rmst_difference)
-            yield _say(
-                f"Mean survival time over {reading.horizon(side.rmst_difference)} was {reading.value(side.rmst_treated)} "
-                f"and {reading.value(side.rmst_control)} {unit}, a difference of "
-                f"{reading.with_interval(side.rmst_difference, unit=True)}."
-            )
-        if side.hazard_ratio and _made(side.hazard_ratio):
-            tested = (
-                "" if side.test is None else f"; test of no difference, {reading.numbers.p_value(side.test.p_value)}"
-            )
-            how = prose.how(pair) if adjusted else "unadjusted"
-            yield _say(f"The hazard ratio {how} was {reading.with_interval(side.hazard_ratio)}{tested}.")
-    yield from _beside(reading, outcome, pairs)
-
-
-def _made(*estimates: EffectEstimate | None) -> bool:
-    """Tell whether every estimate has a value; a sentence with a hole in it is left out."""
-    return all(each is not None and each.value is not None for each in estimates)
-
-
-def _beside(reading: Reading, outcome: str, pairs: list[tuple[str, str]]) -> Said:
-    """Say what the other analyses gave, and what was published."""
-    others = [
-        f"{reading.with_interval(each)} ({mid(reading.analysis(pair))})"
-        for pair in reading.analyses(outcome)
-        if pair not in pairs and (each := reading.find(pair, outcome, Measure.HAZARD_RATIO)) and each.value is not None
-    ]
-    if others:
-        yield _say(f"Other hazard ratios were {join(others)}.")
-    for check in reading.result.hazards:
-        if (check.analysis, check.population) == reading.front and check.outcome == outcome:
-            yield _say(
-                f"The log hazard ratio changed by {reading.numbers.number(check.slope, 2, signed=True)} per unit of log "
-                f"time ({reading.numbers.p_value(check.p_value)}); hazard ratios by period are in the tables."
-            )
-    published = [
-        f"{clean(each.name)} {reading.numbers.hazard_ratio(each.value, each.lower, each.upper, each.level)}"
-        for each in reading.result.benchmarks
-        if each.outcome == outcome and each.measure == Measure.HAZARD_RATIO
-    ]
-    if published:
-        yield _say(f"Published hazard {plural(len(published), 'ratio')}: {'; '.join(published)}.")
-
-
-def _sensitivity_results(reading: Reading) -> Said:
-    said = (
-        _DOUBT_SENTENCES[each.method](reading, each)
-        for each in reading.result.sensitivity
-        if each.method in _DOUBT_SENTENCES
-    )
-    yield from (_say(text) for text in dict.fromkeys(said) if text)
-
-
-def _e_value(reading: Reading, result: SensitivityResult) -> str:
-    """Say the E-value that the study prefers, or where it names none, that of the hazard ratio."""
-    measure = clean(str(result.target.get("measure") or Measure.HAZARD_RATIO))
-    if not result.parameters.get("preferred", measure == Measure.HAZARD_RATIO):
-        return ""
-    said, horizon = prose.sensitivity_sentence(reading, result), result.target.get("horizon")
-    at = f" at {reading.duration(float(horizon))}" if horizon is not None else ""
-    return f"For the {measure}{at}: {mid(said)}" if said else ""
-
-
-def _left_out(reading: Reading, result: SensitivityResult) -> str:
-    said = result.parameters.get("sentence")
-    return clean(said) if isinstance(said, str) else ""
-
-
-def _specifications(reading: Reading, result: SensitivityResult) -> str:
-    write, admissible = reading.numbers, result.parameters.get("admissible")
-    if result.value is None or result.lower is None or result.upper is None or not admissible:
-        return ""
-    return (
-        f"Over {write.count(int(admissible))} admissible {plural(int(admissible), 'specification')} the {clean(result.unit)} "
-        f"ranged from {write.ratio(result.lower)} to {write.ratio(result.upper)}, with a median of {write.ratio(result.value)}."
-    )
-
-
-def _benchmark(reading: Reading, result: SensitivityResult) -> str:
-    name = result.parameters.get("benchmark")
-    if result.value is None or not name:
-        return ""
-    return (
-        f"The adjusted estimate lay {reading.numbers.number(abs(result.value), 2)} standard errors of their difference "
-        f"from that of {clean(str(name))}."
-    )
-
-
-_DOUBT_SENTENCES: Mapping[str, Callable[[Reading, SensitivityResult], str]] = {
-    "e-value": _e_value,
-    "leave one out": _left_out,
-    "specification curve": _specifications,
-    "rct benchmark": _benchmark,
-}
-
-
-def _cautions(reading: Reading) -> Said:
-    for severity, group in prose.findings(reading):
-        if severity != "note":
-            yield from (_say(text) for text in dict.fromkeys(prose.bullets(each.message for each in group)))
-
-
-_RESULTS: tuple[tuple[str, Callable[[Reading], Said]], ...] = (
-    ("Patients", _patients),
-    ("Balance and overlap", _balance_reached),
-    ("Sensitivity analyses", _sensitivity_results),
-    ("Findings that a reader has to know", _cautions),
-)
-
-
-# --- written down ---------------------------------------------------------------------------------
-
-
-def markdown(text: Draft) -> str:
-    """Return the draft as Markdown: CommonMark, with the sources as a numbered list."""
-    numbers = text.numbers
-
-    def sentence(each: Sentence) -> str:
-        cited = ",".join(str(numbers[key]) for key in each.cites)
-        return _markdown(each.text) + (f" \\[{cited}\\]" if cited else "")
-
-    lines = [f"# {_markdown(text.title)}", ""]
-    for heading, passages in text.parts:
-        lines += [f"## {heading}", ""]
-        for passage in passages:
-            said = " ".join(sentence(each) for each in passage.sentences)
-            lines += [f"**{_markdown(passage.heading)}.** {said}", ""]
-    if numbers:
-        lines += ["## References", ""]
-        lines += [f"{number}. {_markdown(REFERENCES[key])}" for key, number in numbers.items()]
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|&~$!])", r"\\\1", clean(text))
-
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "\N{MINUS SIGN}": r"\ensuremath{-}",
-    "\N{EN DASH}": "--",
-    "\N{MIDDLE DOT}": r"\textperiodcentered{}",
-    "\N{THIN SPACE}": r"\,",
-    "\N{NO-BREAK SPACE}": "~",
-    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
-    "\N{GREATER-THAN OR EQUAL TO}": r"\ensuremath{\geq}",
-    "\N{LESS-THAN OR EQUAL TO}": r"\ensuremath{\leq}",
-} | {
-    letter: rf"\ensuremath{{\{name}}}"
-    for letter, name in zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-            "Gamma",
-            "Delta",
-            "Theta",
-            "Lambda",
-            "Xi",
-            "Pi",
-            "Sigma",
-            "Phi",
-            "Psi",
-            "Omega",
-        ],
-        strict=True,
-    )
-}
-# Letters up to here, and these signs, are in the fonts that LaTeX has by itself.
-_LAST_LATIN, _IN_FONTS = 0x17F, set("‘’“”‚„†‡•—")
-
-
-def latex(text: Draft) -> str:
-    """Return the draft as a LaTeX document.
-
-    LuaLaTeX sets labels in another script, given a font that has it; pdfLaTeX sets their code points.
-    """
-    lines = [
-        r"\documentclass[11pt]{article}",
-        r"\usepackage[T1]{fontenc}",
-        r"\usepackage[utf8]{inputenc}",
-        *_other_scripts(text),
-        rf"\title{{{_tex(text.title)}}}",
-        r"\date{}",
-        r"\begin{document}",
-        r"\maketitle",
-    ]
-
-    def sentence(each: Sentence) -> str:
-        cited = ",".join(each.cites)
-        return _tex(each.text) + (rf"~\cite{{{cited}}}" if cited else "")
-
-    for heading, passages in text.parts:
-        lines += ["", rf"\section*{{{heading}}}"]
-        for passage in passages:
-            said = "\n".join(sentence(each) for each in passage.sentences)
-            lines += ["", rf"\paragraph{{{_tex(passage.heading)}.}}", said]
-    if text.numbers:
-        lines += ["", r"\begin{thebibliography}{99}"]
-        lines += [rf"\bibitem{{{key}}} {_tex(REFERENCES[key])}" for key in text.numbers]
-        lines += [r"\end{thebibliography}"]
-    return "\n".join([*lines, r"\end{document}", ""])
-
-
-def _other_scripts(text: Draft) -> list[str]:
-    """Return what lets pdfLaTeX pass letters it has no font for."""
-    said = [text.title, *(p.heading for p in (*text.methods, *text.results))]
-    said += [each.text for passage in (*text.methods, *text.results) for each in passage.sentences]
-    letters = {letter for part in said for letter in clean(part) if ord(letter) > _LAST_LATIN}
-    unknown = sorted(letters - set(_TEX) - _IN_FONTS)
-    if not unknown:
-        return []
-    declared = [rf"\DeclareUnicodeCharacter{{{ord(letter):04X}}}{{[U+{ord(letter):04X}]}}" for letter in unknown]
-    return [r"\ifdefined\directlua\else", *declared, r"\fi"]
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(letter, letter) for letter in clean(text))

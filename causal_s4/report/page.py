@@ -20,8 +20,9 @@ from markupsafe import Markup
 
 from causal_s4.protocol.vocabulary import Arm, Measure
 from causal_s4.report import checklists, doubt, explore, prose, tables
+from causal_s4.report.draft import Draft
 from causal_s4.report.figures import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, file_suffix
-from causal_s4.report.methods_text import Draft, draft
+from causal_s4.report.manuscript import draft
 from causal_s4.report.numbers import NumberStyle, round_half_up
 from causal_s4.report.plots import every_drawing
 from causal_s4.report.reading import ASSOCIATION, Reading, Side, capital, clean, join, mid, printable, state

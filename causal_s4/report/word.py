@@ -9,15 +9,16 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from causal_s4.report import checklists, prose, tables
+from causal_s4.report import checklists, doubt, prose, tables
 from causal_s4.report.archive import without_times
+from causal_s4.report.draft import Draft
 from causal_s4.report.figures import Drawing
-from causal_s4.report.methods_text import Draft, draft
-from causal_s4.report.reading import Reading, capital, clean, mid, pretty
+from causal_s4.report.manuscript import draft
+from causal_s4.report.reading import Reading, capital, clean
 from causal_s4.report.tables import Column, Row, Table
-from causal_s4.results import SensitivityResult
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -31,9 +32,8 @@ _MARGIN = 0.8  # inches
 _PAPER = (8.27, 11.69)  # A4, inches
 _LANDSCAPE = _PAPER[1] - 2 * _MARGIN
 _PORTRAIT = _PAPER[0] - 2 * _MARGIN
-# A table of a sensitivity analysis longer than this is cut; the workbook has it whole.
-_MOST_ROWS = 12
-_FEW_WORDS = 40  # letters
+_OF_DOUBT = ("contour", "specifications")
+"""Figures that stand in the section on doubt."""
 _LONGEST_WORD, _LONGEST_CELL = 1.6, 1.7  # inches
 
 
@@ -80,11 +80,13 @@ class _Writer:
         self._turn("Tables", landscape=True)
         for table in _tables(reading):
             self._table(table)
+        self._turn("How much doubt it survives", landscape=True)
+        self._doubt()
         self._turn("Figures", landscape=True)
         self._figure("dag")
         self._turn("", landscape=False)
         for name in self.drawn:
-            if name != "dag":
+            if name not in ("dag", *_OF_DOUBT):
                 self._figure(name)
         self._turn("Checklists", landscape=True)
         for table in checklists.checklists(reading):
@@ -142,6 +144,50 @@ class _Writer:
         if heading:
             self.document.add_heading(heading, 1)
 
+    # --- doubt -------------------------------------------------------------------------------------
+
+    def _doubt(self) -> None:
+        """Write the section on doubt as the page has it: figure, paragraph, all answers at a glance, then each."""
+        several = doubt.by_question(self.reading)
+        if not several:
+            self.document.add_paragraph("No sensitivity analysis was part of this study.")
+            return
+        contour, specifications = _OF_DOUBT
+        self._figure(contour)
+        opening = " ".join(doubt.opening(self.reading))
+        if opening:
+            self.document.add_paragraph(_fit(opening))
+        glance = doubt.at_a_glance(several)
+        if glance is not None:
+            self._table(glance)
+        for question, analyses in several:
+            self.document.add_heading(_fit(question), 2)
+            if analyses[0].name == "Specification curve":
+                self._figure(specifications)
+            for each in analyses:
+                self._analysis(each)
+
+    def _analysis(self, shown: doubt.Doubt) -> None:
+        answer = self.document.add_paragraph()
+        answer.paragraph_format.keep_with_next = True
+        answer.add_run(_fit(f"{shown.name}. ")).bold = True
+        answer.add_run(_fit(f"{shown.about}: {shown.answer}. "))
+        if shown.direction:
+            answer.add_run(_fit(f"Direction: {shown.direction}.")).italic = True
+        if shown.table is not None:
+            self._table(_shortened(shown.table))
+        assumed = [*([f"{shown.settings}."] if shown.settings else []), *shown.assumptions]
+        if assumed:
+            self._small("What it assumes. ", " ".join(assumed))
+        for finding in shown.findings:
+            self._small(f"{capital(finding.severity)}. ", clean(finding.message))
+
+    def _small(self, heading: str, text: str) -> None:
+        paragraph = self.document.add_paragraph(style="Table note")
+        paragraph.add_run(_fit(heading)).bold = True
+        paragraph.add_run(_fit(text))
+        paragraph.paragraph_format.space_after = _points(8)
+
     # --- tables ------------------------------------------------------------------------------------
 
     def _table(self, table: Table) -> None:
@@ -195,7 +241,6 @@ def _tables(reading: Reading) -> Iterable[Table]:
         tables.hazards_table(reading),
         *(tables.regression_table(reading, each) for each in result.regressions),
         tables.benchmark_table(reading),
-        sensitivity_table(reading),
         tables.independence_table(reading),
         tables.positivity_table(reading),
         findings_table(reading),
@@ -226,72 +271,13 @@ def findings_table(reading: Reading) -> Table | None:
     )
 
 
-def sensitivity_table(reading: Reading) -> Table | None:
-    """Return every sensitivity analysis in one table of settings and results; None without any.
-
-    An analysis is a heading with what it is about; under it stands its answer, or a row for each setting.
-    """
-    rows: list[Row] = []
-    cut = False
-    for number, result in enumerate(reading.result.sensitivity, 1):
-        heading = f"{capital(clean(result.method))}{tables.target_words(reading, result)}"
-        if not rows or heading != next(row.cells[0] for row in reversed(rows) if row.kind == "section"):
-            rows.append(Row(cells=(heading,), kind="section"))
-        said = prose.sensitivity_sentence(reading, result)
-        for label, text in (
-            ("Assumed", _assumed(result)),
-            ("Answer", said),
-            *(("Finding", clean(each.message)) for each in result.findings),
-        ):
-            rows += [Row(cells=(label, text), kind="level")] if text else []
-        grid = tables.sensitivity_table(reading, result, number)
-        settings = _settings(result, grid) if grid else []
-        rows += settings[:_MOST_ROWS]
-        cut = cut or len(settings) > _MOST_ROWS
-    if not rows:
-        return None
-    note = (
-        f"Of each analysis at most {_MOST_ROWS} settings are shown; tables.xlsx has all of them, with further columns."
-    )
-    return Table(
-        name="sensitivity",
-        caption="Sensitivity analyses",
-        columns=tuple(Column(label=label, numeric=False) for label in ("Setting", "Result")),
-        rows=tuple(rows),
-        notes=(note,) if cut else (),
-    )
-
-
-def _assumed(result: SensitivityResult) -> str:
-    """Return what tells an analysis from another of its kind: the settings that are a word or two."""
-    words = {
-        key: clean(value)
-        for key, value in result.parameters.items()
-        if isinstance(value, str) and len(value) <= _FEW_WORDS
-    }
-    return capital("; ".join(f"{mid(pretty(key))} {value}" for key, value in words.items()))
-
-
-def _settings(result: SensitivityResult, grid: Table) -> list[Row]:
-    """Return a grid as rows of two cells: the choices made, and what came of them.
-
-    Choices stand before the value in a grid; where it has no column of that name, its first column is the
-    choice. What is the same in every row tells rows not apart and is left to the workbook.
-    """
-    keys = list(dict.fromkeys(key for row in result.table for key in row))
-    labels = [column.label for column in grid.columns]
-    valued = "value" in keys[1:]
-    split, last = (keys.index("value"), keys.index("value") + 1) if valued else (1, len(labels))
-    differs = [len(grid.rows) == 1 or len({row.cells[i] for row in grid.rows}) > 1 for i in range(len(labels))]
-
-    def words(cells: Sequence[str], start: int, end: int) -> str:
-        shown = [i for i in range(start, end) if differs[i] or i == split]
-        return capital("; ".join(f"{mid(labels[i])} {cells[i]}" for i in shown))
-
-    return [
-        Row(cells=(words(row.cells, 0, split) or row.cells[0], words(row.cells, split, last)), kind="level")
-        for row in grid.rows
-    ]
+def _shortened(table: Table) -> Table:
+    """Return a table of a sensitivity analysis with no more rows than a page has room for."""
+    left = len(table.rows) - doubt.MOST_ROWS
+    if left <= 0:
+        return table
+    note = f"The first {doubt.MOST_ROWS} of {len(table.rows)} rows; tables.xlsx has all of them."
+    return replace(table, rows=table.rows[: doubt.MOST_ROWS], notes=(*table.notes, note))
 
 
 # --- the table as XML -----------------------------------------------------------------------------
@@ -490,10 +476,12 @@ def _blank(title: str) -> Document:
         styles[name].font.color.rgb = RGBColor.from_string("000000" if name == "Caption" else _BLUE)
     styles["Caption"].font.bold = False
     styles["Caption"].paragraph_format.space_after = _points(4)
-    for name, after in (("Table text", 0), ("Table note", 2)):
+    # a row's own air: a heading that a page repeats would touch the row below it otherwise
+    for name, before, after in (("Table text", 1, 1), ("Table note", 0, 2)):
         style = styles.add_style(name, WD_STYLE_TYPE.PARAGRAPH)
         style.base_style = styles["Normal"]
         style.font.size = _points(_SMALL)
+        style.paragraph_format.space_before = _points(before)
         style.paragraph_format.space_after = _points(after)
     section = document.sections[0]
     section.page_width, section.page_height = (_length(side) for side in _PAPER)

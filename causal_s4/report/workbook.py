@@ -11,7 +11,7 @@ import numpy as np
 
 from causal_s4.report.archive import without_times
 from causal_s4.report.reading import Reading, clean
-from causal_s4.report.tables import records
+from causal_s4.report.spreadsheets import records
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet

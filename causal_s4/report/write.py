@@ -54,10 +54,10 @@ def contents(result: StudyResult) -> dict[str, bytes]:
     dict of str to bytes
         The same input gives the same bytes, ``SHA256SUMS`` included.
     """
-    from causal_s4.report.methods_text import draft, latex, markdown
+    from causal_s4.report.manuscript import draft, latex, markdown
     from causal_s4.report.page import render
     from causal_s4.report.plots import draw_ahead, every_drawing
-    from causal_s4.report.tables import sheets
+    from causal_s4.report.spreadsheets import sheets
     from causal_s4.report.word import report_docx
     from causal_s4.report.workbook import tables_xlsx
 

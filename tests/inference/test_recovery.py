@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm
 
 from causal_s4.cohort import Cohort, OutcomeData
-from causal_s4.estimation import Comparison
+from causal_s4.comparison import Comparison
 from causal_s4.inference.influence import standard_errors
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.vocabulary import Analysis, TimeUnit

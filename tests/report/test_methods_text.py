@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fixtures import STUDY, make_result
 
 from causal_s4.protocol.protocol import Protocol
-from causal_s4.report.methods_text import draft, latex, markdown
+from causal_s4.report.manuscript import draft, latex, markdown
 from causal_s4.report.reading import Reading
 from causal_s4.report.references import REFERENCES
 from causal_s4.results import EffectTable

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from fixtures import OS, RFS, make_protocol, make_result
 
-from causal_s4.report import tables
+from causal_s4.report import doubt_tables, spreadsheets, tables
 from causal_s4.report.reading import Reading
 from causal_s4.results import AttritionStep, Finding
 
@@ -66,23 +66,23 @@ def test_independencies_are_never_called_valid(reading):
 def test_formulas_become_text_and_numbers_stay_numbers():
     hostile = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1+1", "\r=1", "＝1+1")
     findings = tuple(Finding(code="c", severity="note", step=each, message=each) for each in hostile)
-    sheet = tables.sheets(Reading(make_result(findings=findings)))["findings.csv"]
+    sheet = spreadsheets.sheets(Reading(make_result(findings=findings)))["findings.csv"]
     for row in rows_of(sheet):
         assert row["step"].startswith("'")
         assert row["message"].startswith("'")
-    effects = rows_of(tables.sheets(Reading(make_result()))["effects.csv"])
+    effects = rows_of(spreadsheets.sheets(Reading(make_result()))["effects.csv"])
     negative = [row for row in effects if row["value"].startswith("-")]
     assert negative
     assert all(float(row["value"]) < 0 for row in negative)
 
 
 def test_spreadsheets_hold_full_precision(reading):
-    shown = rows_of(tables.sheets(reading)["effects.csv"])
+    shown = rows_of(spreadsheets.sheets(reading)["effects.csv"])
     assert [float(row["value"]) for row in shown] == [each.value for each in reading.result.effects]
 
 
 def test_missing_values_are_empty_cells():
-    text = tables.csv_text([{"a": float("nan"), "b": None, "c": float("inf"), "d": True}])
+    text = spreadsheets.csv_text([{"a": float("nan"), "b": None, "c": float("inf"), "d": True}])
     assert text == "a,b,c,d\n,,,true\n"
 
 
@@ -121,7 +121,7 @@ def test_a_small_level_hides_a_second_one():
     assert cells[">50"] == "<5 or hidden"
     assert cells["<=20"] == "<5 or hidden"  # 112, the smaller of the other two
     assert cells["20-50"] == "178 (52.5)"
-    sheet = {row["level"]: row for row in rows_of(tables.sheets(reading)["table1.csv"])}
+    sheet = {row["level"]: row for row in rows_of(spreadsheets.sheets(reading)["table1.csv"])}
     assert sheet[">50"]["treated_n"] == ""
     assert sheet[">50"]["treated_mean"] == ""
 
@@ -132,13 +132,13 @@ def test_curves_end_where_too_few_are_at_risk():
     curve.at_risk[-2:] = 4
     reading = suppressed(curves=(curve,))
     assert reading.last_shown(curve) == curve.risk_times[-3]
-    times = [float(row["time"]) for row in rows_of(tables.sheets(reading)["curves.csv"])]
+    times = [float(row["time"]) for row in rows_of(spreadsheets.sheets(reading)["curves.csv"])]
     assert max(times) <= curve.risk_times[-3] < curve.times[-1]
-    assert [row["at_risk"] for row in rows_of(tables.sheets(reading)["at_risk.csv"])][-2:] == ["", ""]
+    assert [row["at_risk"] for row in rows_of(spreadsheets.sheets(reading)["at_risk.csv"])][-2:] == ["", ""]
 
 
 def test_sensitivity_grids_are_written_whatever_they_hold(reading):
-    table = tables.sensitivity_table(reading, reading.result.sensitivity[2], 3)
+    table = doubt_tables.sensitivity_table(reading, reading.result.sensitivity[2], 3)
     assert [column.label for column in table.columns] == [
         "Lower quantile",
         "Upper quantile",
@@ -146,4 +146,4 @@ def test_sensitivity_grids_are_written_whatever_they_hold(reading):
         "Hazard ratio (95% CI)",
     ]
     assert table.rows[1].cells == ("0.01", "0.99", "60", "0.83 (0.63 to 1.09)")
-    assert tables.sensitivity_table(reading, reading.result.sensitivity[0], 1) is None
+    assert doubt_tables.sensitivity_table(reading, reading.result.sensitivity[0], 1) is None

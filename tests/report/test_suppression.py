@@ -12,8 +12,8 @@ from fixtures import OS, RFS, make_curve, make_protocol, make_result
 from test_read_back import everything
 
 from causal_s4.errors import UsageError
-from causal_s4.report import figures, tables
-from causal_s4.report.methods_text import draft, markdown
+from causal_s4.report import figures, spreadsheets
+from causal_s4.report.manuscript import draft, markdown
 from causal_s4.report.page import render
 from causal_s4.report.reading import Reading
 from causal_s4.report.results_json import results_json
@@ -101,7 +101,12 @@ def test_every_count_is_hidden(hidden):
 
 def test_no_file_holds_a_small_count(hidden):
     reading = Reading(hidden)
-    texts = [results_json(hidden), markdown(draft(reading)), render(reading, {}), *tables.sheets(reading).values()]
+    texts = [
+        results_json(hidden),
+        markdown(draft(reading)),
+        render(reading, {}),
+        *spreadsheets.sheets(reading).values(),
+    ]
     with zipfile.ZipFile(io.BytesIO(tables_xlsx(reading))) as book:
         texts += [book.read(name).decode() for name in book.namelist() if name.endswith(".xml")]
     for text in texts:

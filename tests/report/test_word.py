@@ -12,12 +12,13 @@ import pytest
 from docx.oxml.ns import qn
 from fixtures import OS, RFS, make_protocol, make_result
 
+from causal_s4.report import doubt
 from causal_s4.report.checklists import STROBE_RECORD, TARGET
 from causal_s4.report.figures import SINGLE_COLUMN
 from causal_s4.report.plots import every_drawing
 from causal_s4.report.reading import Reading
 from causal_s4.report.word import report_docx
-from causal_s4.results import Finding
+from causal_s4.results import Finding, SensitivityResult
 
 HOSTILE = "<script>alert(1)</script>\x0b\ufffe=cmd()"
 HEBREW = "\u05d8\u05d9\u05e4\u05d5\u05dc \u05d4\u05d5\u05e8\u05de\u05d5\u05e0\u05dc\u05d9"
@@ -86,10 +87,38 @@ def test_table_1_has_differences_before_and_after_and_no_p_values(rows):
 
 def test_the_tables_of_a_paper_are_there(rows):
     captions = "\n".join(rows)
-    for start in ("The question: the trial", "Characteristics before", "Weights as used", "Sensitivity analyses"):
+    for start in ("The question: the trial", "Characteristics before", "Weights as used", "Every analysis of doubt"):
         assert start in captions
     findings = rows["Findings on the way"]
     assert [cells[0] for cells in findings[1:]] == ["Serious", "Caution", "Note"]
+
+
+def test_doubt_is_told_as_on_the_page(document, reading):
+    """One figure, one paragraph, all answers at a glance, then each analysis under its question."""
+    body = [each for each in document.element.body if each.tag in (qn("w:p"), qn("w:tbl"))]
+    said = ["".join(text.text or "" for text in each.iter(qn("w:t"))) for each in body]
+    start = said.index("How much doubt it survives")
+    end = said.index("Figures")
+    several = doubt.by_question(reading)
+    assert " ".join(doubt.opening(reading)) in said[start:end]
+    headings = [said.index(question) for question, _ in several]
+    assert headings == sorted(headings)
+    glance = next(place for place in range(start, end) if body[place].tag == qn("w:tbl"))
+    assert said[glance - 1].endswith("Every analysis of doubt, and what it found")
+    assert glance < headings[0]
+    for (_, analyses), first, last in zip(several, headings, [*headings[1:], end], strict=True):
+        for each in analyses:
+            assert any(text.startswith(f"{each.name}. {each.about}: {each.answer}.") for text in said[first:last])
+            assert each.table is None or any(text.endswith(each.table.caption) for text in said[first:last])
+
+
+def test_a_long_table_of_doubt_is_cut_and_says_so():
+    rows = tuple({"covariate": f"c{number}", "value": 1.0 + number} for number in range(30))
+    long = SensitivityResult(method="leave one out", value=1.0, unit="hazard ratio", table=rows)
+    said = words_of(without_pictures(make_result(sensitivity=(long,))))
+    assert "The first 12 of 30 rows; tables.xlsx has all of them." in said
+    assert "C11" in said
+    assert "C12" not in said
 
 
 def test_every_item_of_every_checklist_is_in_the_file(rows):

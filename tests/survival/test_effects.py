@@ -14,16 +14,9 @@ from lifelines.utils import median_survival_times
 from small_cohorts import small_cohort, small_frame
 
 from causal_s4.cohort import RiskTable
+from causal_s4.comparison import Comparison, effects_of, estimate_curves, median_follow_up, score_test
 from causal_s4.errors import BeyondFollowUpError, ConvergenceError, NoEventsError, UsageError
-from causal_s4.estimation import (
-    Comparison,
-    effects_of,
-    estimate_curves,
-    estimate_effects,
-    median_follow_up,
-    score_test,
-    survival_curves,
-)
+from causal_s4.estimation import estimate_effects, survival_curves
 from causal_s4.inference.influence import influence
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.vocabulary import TimeUnit

@@ -10,7 +10,7 @@ from lifelines import CoxPHFitter, CoxTimeVaryingFitter
 from scipy.optimize import minimize
 from small_cohorts import small_cohort, small_frame
 
-from causal_s4.estimation import Comparison, hazards_check
+from causal_s4.comparison import Comparison, hazards_check
 from causal_s4.propensity.weights import weigh
 from causal_s4.results import Weights
 from causal_s4.survival.regression import hazard_ratio_trend, period_hazard_ratio

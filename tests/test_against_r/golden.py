@@ -14,7 +14,7 @@ import pandas as pd
 from lifelines.datasets import load_stanford_heart_transplants
 
 from causal_s4.cohort import Cohort, build_cohort
-from causal_s4.estimation import Comparison, effects_of
+from causal_s4.comparison import Comparison, effects_of
 from causal_s4.propensity.weights import weigh
 from causal_s4.results import EffectTable, Weights
 

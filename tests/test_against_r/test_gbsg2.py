@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from gbsg2 import COVARIATES, gbsg2
 
-from causal_s4.estimation import Comparison, effects_of, score_test
+from causal_s4.comparison import Comparison, effects_of, score_test
 from causal_s4.kernels.balance import effective_sample_size
 from causal_s4.propensity.balance import check_balance
 from causal_s4.propensity.weights import summarise_weights, weigh

@@ -13,7 +13,7 @@ import pytest
 from golden import ARMS, COVARIATES, HORIZONS, TESTS, reference, rotterdam_frame, weights
 
 from causal_s4.cohort import build_cohort
-from causal_s4.estimation import Comparison, effects_of
+from causal_s4.comparison import Comparison, effects_of
 from causal_s4.results import EffectTable
 
 CAUSES = {"recur": (1, 2), "death": (2, 1)}

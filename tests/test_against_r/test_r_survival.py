@@ -21,7 +21,8 @@ from golden import (
     weights,
 )
 
-from causal_s4.estimation import Comparison, estimate_curves, score_test, survival_curves
+from causal_s4.comparison import Comparison, estimate_curves, score_test
+from causal_s4.estimation import survival_curves
 from causal_s4.survival.functionals import score_gradient
 
 CLOSED = 1e-8  # relative; R's weights carry 3e-10
