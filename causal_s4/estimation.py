@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,12 @@ from causal_s4.errors import UsageError
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis
 from causal_s4.results import (
+    EffectEstimate,
     EffectTable,
     Finding,
+    HazardsCheck,
+    RegressionTable,
+    ScoreTest,
     SurvivalCurve,
     WeightingSpec,
     Weights,
@@ -30,6 +34,18 @@ FEWEST_PER_COEFFICIENT = 15
 """Patients of the smaller arm for each coefficient of the propensity model that influence intervals need."""
 MOST_LEFT_OUT = 5_000
 """Patients up to which the jackknife is taken without being asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """All that was estimated of one outcome, naive next to adjusted."""
+
+    curves: tuple[SurvivalCurve, ...]
+    estimates: tuple[EffectEstimate, ...]
+    tests: tuple[ScoreTest, ...]
+    hazards: tuple[HazardsCheck, ...]
+    regression: RegressionTable | None
+    findings: tuple[Finding, ...]
 
 
 @checked_arguments

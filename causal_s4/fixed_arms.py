@@ -21,7 +21,7 @@ from causal_s4.comparison import (
 )
 from causal_s4.emulation.trial import Trial, emulate, lengths
 from causal_s4.errors import DataError, QuestionError, UsageError
-from causal_s4.estimation import effects_asked_for
+from causal_s4.estimation import Answer, effects_asked_for
 from causal_s4.propensity.balance import balance_findings, check_balance
 from causal_s4.propensity.positivity import check_positivity, positivity_findings
 from causal_s4.propensity.weights import summarise_weights, weigh, weights_findings
@@ -35,10 +35,7 @@ from causal_s4.results import (
     Finding,
     HazardsCheck,
     Positivity,
-    RegressionTable,
-    ScoreTest,
     SensitivityResult,
-    SurvivalCurve,
     Weights,
     WeightSummary,
 )
@@ -105,18 +102,6 @@ def _describe(cohort: Cohort, weights: Weights, *, primary: bool) -> Weighted:
 
 
 # --- the answers --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """All that was estimated of one outcome, naive next to adjusted."""
-
-    curves: tuple[SurvivalCurve, ...]
-    estimates: tuple[EffectEstimate, ...]
-    tests: tuple[ScoreTest, ...]
-    hazards: tuple[HazardsCheck, ...]
-    regression: RegressionTable | None
-    findings: tuple[Finding, ...]
 
 
 def answer(

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from causal_s4.fixed_arms import Answer, Weighted
+from causal_s4.estimation import Answer
+from causal_s4.fixed_arms import Weighted
 from causal_s4.kernels.rubin import rubin
 from causal_s4.protocol.vocabulary import CONDITIONAL, UNADJUSTED, Measure
 from causal_s4.results import (

@@ -24,8 +24,8 @@ from causal_s4.dag.identify import opinion_findings, second_opinion
 from causal_s4.emulation.alignment import check_alignment
 from causal_s4.emulation.trial import emulate
 from causal_s4.errors import Problem, UsageError
-from causal_s4.estimation import RESAMPLED
-from causal_s4.fixed_arms import Answer, Weighted, answer, horizons_of, other_landmarks, weigh_arms
+from causal_s4.estimation import RESAMPLED, Answer
+from causal_s4.fixed_arms import Weighted, answer, horizons_of, other_landmarks, weigh_arms
 from causal_s4.missing_data import complete
 from causal_s4.pooling import pool_answers, pool_weighted
 from causal_s4.probe import GRIDS, plan, probe, probe_strategies
@@ -49,7 +49,6 @@ from causal_s4.results import (
 )
 from causal_s4.time_zero import (
     TIMED,
-    TimedAnswer,
     answer_other_grace_periods,
     answer_timed,
     refuse_misplaced_time,
@@ -148,7 +147,7 @@ class Found:
     ----------
     cohort : Cohort
         Whom the primary outcome's answer is about.
-    answers : tuple of Answer or TimedAnswer
+    answers : tuple of Answer
         One an outcome.
     sensitivity : tuple of SensitivityResult
     weights : WeightSummary or None
@@ -162,7 +161,7 @@ class Found:
     """
 
     cohort: Cohort
-    answers: tuple[Answer | TimedAnswer, ...]
+    answers: tuple[Answer, ...]
     sensitivity: tuple[SensitivityResult, ...]
     weights: WeightSummary | None = None
     weighted: tuple[Weighted, ...] = ()

@@ -27,7 +27,7 @@ from causal_s4.emulation.time_dependent import mantel_byar, simon_makuch_table
 from causal_s4.emulation.trial import Trial, emulate, lengths
 from causal_s4.emulation.weight_checks import default_variance, variance_finding
 from causal_s4.errors import ConvergenceError, DataError, Problem, ProtocolError, QuestionError, UsageError
-from causal_s4.estimation import RESAMPLED, effects_asked_for
+from causal_s4.estimation import RESAMPLED, Answer, effects_asked_for
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis, Design, Duration, Measure
 from causal_s4.results import (
@@ -35,9 +35,6 @@ from causal_s4.results import (
     CloneFlow,
     EffectEstimate,
     Finding,
-    HazardsCheck,
-    RegressionTable,
-    ScoreTest,
     SensitivityResult,
     SurvivalCurve,
     WeightSummary,
@@ -52,15 +49,9 @@ _FEW_AT_RISK = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimedAnswer:
-    """All that was estimated of one outcome, naive first."""
+class TimedAnswer(Answer):
+    """All that was estimated of one outcome, naive first, and how strategies were weighted."""
 
-    curves: tuple[SurvivalCurve, ...]
-    estimates: tuple[EffectEstimate, ...]
-    tests: tuple[ScoreTest, ...]
-    hazards: tuple[HazardsCheck, ...]
-    regression: RegressionTable | None
-    findings: tuple[Finding, ...]
     weights: WeightSummary | None = None
     flow: CloneFlow | None = None
     balance: BalanceOverTime | None = None
