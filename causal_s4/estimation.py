@@ -228,7 +228,7 @@ def interval_method(comparison: Comparison) -> tuple[str, tuple[Finding, ...]]:
 
     Influence intervals rest on a first-order approximation. With few patients for each coefficient of the propensity
     model it makes them too short, and leaving out one patient at a time does not: ``analyses/validation``, where 66
-    treated patients and 17 coefficients gave influence intervals of 95% that covered 91 to 93%.
+    treated patients and 17 coefficients gave influence intervals of 95% that covered 89 to 93%.
 
     Parameters
     ----------

@@ -116,7 +116,7 @@ def _fixed_arms() -> Iterator[Band]:
     yield from _sound("strong confounding", "logistic, ATO", scale=1.5, coverage=(0.93, 0.965))
     yield from _sound("near-violation of positivity", "logistic, ATO", scale=2.0, coverage=(0.915, 0.965))
     yield from _sound("misspecified propensity model", "logistic with interaction, ATE", coverage=(0.93, 0.965))
-    yield from _sound("missing at random", "imputed, logistic, ATE", scale=1.5, coverage=(0.93, 0.975))
+    yield from _sound("missing at random", "imputed, logistic, ATE", scale=1.5, coverage=(0.93, 0.97))
 
 
 def _fixed_arms_gone_wrong() -> Iterator[Band]:

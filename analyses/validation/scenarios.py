@@ -170,7 +170,7 @@ _FIRTH = ("firth, ATE", "firth, ATO")
 _KEY = ("logistic, ATE", "logistic, ATO")
 _BENEFIT, _HARM = ((0.0, 0.75),), ((0.0, 1.45),)
 _CROSSING = ((0.0, 1.6), (12.0, 0.6))
-MAIN, STRESS, DEAR = 2000, 1000, 200
+MAIN, STRESS = 2000, 1000
 
 
 def _kinds(name: str, about: str, *, n: int = 500, replicates: int = STRESS, **more) -> Scenario:
@@ -267,7 +267,6 @@ _SCENARIOS = (
     _kinds(
         "missing at random",
         "x2 is missing for 30 %, more often after an event and among the treated without one.",
-        replicates=DEAR,
         missing=True,
         dear=True,
         estimators=("complete cases, logistic, ATE", "imputed, logistic, ATE"),
@@ -298,7 +297,7 @@ _SCENARIOS = (
             about=f"Surgery follows a response that comes after time zero; effect {effect}.",
             source=Timeline(effect=effect),
             n=1000,
-            replicates=DEAR,
+            replicates=STRESS,
             dear=True,
             estimators=(
                 "ever treated, naive",
