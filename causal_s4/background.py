@@ -8,17 +8,24 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from functools import partial
-from threading import Lock
+from importlib import import_module
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _IDLE = 60
 """Seconds after which the process ends by itself."""
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
+"""How a library splits a matrix product over threads would change last digits."""
 
 
 class _Task:
@@ -53,7 +60,7 @@ class _Second:
                 if self.process is None:
                     self.process = start()
                     atexit.register(self.end)  # before the interpreter takes apart what ending it needs
-                task.answer = self.process.submit(task.call)
+                task.answer = self.process.submit(_from, os.getcwd(), task.call)
             except (OSError, RuntimeError):  # a sandbox without semaphores, or a program that is about to end
                 return
             self.busy = True
@@ -112,6 +119,23 @@ def begin(task: Callable[..., T], *arguments: Any, **options: Any) -> Callable[[
     return partial(_second.wait, one)
 
 
+def get_ready(*modules: str) -> None:
+    """Let the second process import what it will need while this one does, unless some of it was imported here before.
+
+    Parameters
+    ----------
+    *modules : str
+        Their names.
+    """
+    if not set(modules) & set(sys.modules):
+        begin(_import_all, modules)
+
+
+def _import_all(modules: Sequence[str]) -> None:
+    for module in modules:
+        import_module(module)
+
+
 def abandon() -> None:
     """End the second process without waiting for what it is at."""
     _second.end()
@@ -127,8 +151,23 @@ def start() -> Any:
     """Start the second process; one that is not forked, for threads may be running here."""
     from joblib.externals.loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(max_workers=1, timeout=_IDLE, initializer=_leave_interrupts_to_the_first)
+    return ProcessPoolExecutor(
+        max_workers=1, timeout=_IDLE, initializer=_follow, initargs=(os.getpid(),), env=_ONE_THREAD
+    )
 
 
-def _leave_interrupts_to_the_first() -> None:
+def _from(folder: str, call: Callable[[], Any]) -> Any:
+    os.chdir(folder)  # the first process may be elsewhere now than when this one was started
+    return call()
+
+
+def _follow(first: int) -> None:
+    """Leave interrupts to the first process, and end when it is gone, however it went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_after, args=(first,), daemon=True).start()
+
+
+def _end_after(first: int) -> None:
+    while os.getppid() == first:
+        time.sleep(1)
+    os._exit(1)

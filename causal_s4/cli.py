@@ -114,12 +114,17 @@ _suppress = click.option(
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the report; written whole or not at all."
 )
-@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Workers for resampling; they change no number.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Workers for resampling and long grids; they change no number.",
+)
 @click.option(
     "--cluster",
     default=None,
     metavar="ADDRESS",
-    help="Resample on the Dask cluster with this scheduler, such as tcp://host:8786; changes no number.",
+    help="Resample and make grids on the Dask cluster with this scheduler, such as tcp://host:8786; changes no number.",
 )
 @click.option(
     "--resume",
@@ -133,6 +138,10 @@ def run(
 ) -> None:
     """Answer the question of a STUDY file and write report, tables and figures."""
     import shutil
+
+    from causal_s4.background import get_ready
+
+    get_ready("causal_s4.study", "causal_s4.report.plots", "causal_s4.report.page", "matplotlib.backends.backend_svg")
 
     from causal_s4.report.suppression import with_suppression
     from causal_s4.report.write import check_folder
@@ -463,7 +472,7 @@ def _progress(quiet: bool) -> Iterator[tuple[Callable[[str], None], Callable[[in
             bar.update(task, completed=done, total=total)
             left = bar.tasks[0].time_remaining
             until = "" if left is None or not done else f", {timedelta(seconds=round(left))} left"
-            bar.update(task, left=f"{done:,} of {total:,} resamples{until}")
+            bar.update(task, left=f"{done:,} of {total:,}{until}")
 
         yield tell, advance
 

@@ -66,6 +66,9 @@ class ColumnCode:
     def base(self, column: pd.Series[Any]) -> Floats:
         """Return the base terms of some patients, shape (n, base terms)."""
         if self.levels:
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                places = column.cat.categories.get_indexer(pd.Index(self.levels[1:]))
+                return np.asarray(column.cat.codes.to_numpy()[:, None] == places, dtype=float)
             return np.column_stack([(column == level).to_numpy(dtype=float) for level in self.levels[1:]])
         numbers = column.to_numpy(dtype=float)[:, None]
         return np.log1p(numbers) if self.log1p else numbers
@@ -77,13 +80,14 @@ class ColumnCode:
 
     def trouble(self, column: pd.Series[Any]) -> str:
         """Return why values cannot be coded, or nothing."""
-        missing = int(column.isna().sum())
+        missing = int(column.isna().to_numpy().sum())
         if missing:
             return f"{missing:,} missing values"
         if self.levels:
-            if not all(isinstance(value, str) for value in column.unique()):
+            present = _present(column)
+            if not all(isinstance(value, str) for value in present):
                 return "values that are neither numbers nor text throughout"
-            unknown = sorted({str(value) for value in column.unique()} - set(self.levels))
+            unknown = sorted({str(value) for value in present} - set(self.levels))
             return f"levels that were not there before: {', '.join(unknown)}" if unknown else ""
         if not pd.api.types.is_numeric_dtype(column.dtype):
             return "text, where numbers are expected"
@@ -354,10 +358,16 @@ def _code(column: pd.Series[Any], name: str, log1p: bool, knots: Any) -> tuple[C
 
 
 def _levels(column: pd.Series[Any]) -> tuple[str, ...]:
-    present = column.dropna().unique()
+    present = [str(level) for level in _present(column)]
+    return tuple(present if isinstance(column.dtype, pd.CategoricalDtype) else sorted(present))
+
+
+def _present(column: pd.Series[Any]) -> list[Any]:
+    """Return the values that occur; levels of a categorical column in their order."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return tuple(str(level) for level in column.cat.categories if level in present)
-    return tuple(sorted(str(level) for level in present))
+        codes = np.unique(column.cat.codes.to_numpy())
+        return list(column.cat.categories[codes[codes >= 0]])
+    return list(column.dropna().unique())
 
 
 def _fewer_knots(values: Floats, knots: int) -> str:

@@ -39,8 +39,8 @@ from causal_s4.results import (
     Weights,
     WeightSummary,
 )
-from causal_s4.time_zero import grid, not_possible
-from causal_s4.workers import Effort
+from causal_s4.time_zero import GRIDS, grid, not_possible
+from causal_s4.workers import DOUBT, Effort
 
 # --- the weights --------------------------------------------------------------------------------
 
@@ -174,6 +174,7 @@ def other_landmarks(
     several = [each for each in lengths(protocol) if each is not None]
     if len(several) < 2 or protocol.time_zero.design is not Design.LANDMARK or protocol.estimand is None:
         return ()
+    effort.tell(f"{DOUBT}: {GRIDS[Design.LANDMARK]}")
     outcome, wanted = protocol.outcomes[0], str(protocol.estimand.population)
 
     def own(found: Answer) -> list[EffectEstimate]:

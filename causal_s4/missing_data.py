@@ -6,9 +6,12 @@ and effects are found within each completed data set and only the effects are po
 10.1177/0962280217713032): see :mod:`causal_s4.pooling`. Outcomes and treatment are never imputed.
 
 The draws are the textbook ones (van Buuren 2018, 10.1201/9780429492259, algorithms 3.3 and 3.4), and the tests hold
-them against the chained equations of statsmodels. Those cannot be used themselves: they know numbers alone, so that a
-subtype would be a number, and draw from the random numbers of the whole process. scikit-learn's imputer gives a yes or
-no as a fraction. Neither can shift what it draws, as an analysis of values missing not at random has to.
+them against the chained equations of statsmodels and scikit-learn. Neither can take their place. statsmodels matches
+every covariate to a predicted number, so that the levels of a subtype would have to be numbers in an order; its models
+of a yes or no have no prior, and run off where covariates separate a small cohort; and it evaluates a formula at each
+step. scikit-learn draws for each patient by itself and never the coefficients, so that its data sets are too alike, and
+gives a yes or no as a fraction; its chain hands an estimator a matrix without saying which covariate is meant or which
+cycle it is, which levels, products and shifts have to know. What would be left to either is the loop over covariates.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ import pandas as pd
 
 from causal_s4.cohort import Cohort
 from causal_s4.errors import DataError, Problem, UsageError
+from causal_s4.kernels.firth import expit
 from causal_s4.kernels.risk_sets import RiskSets
+from causal_s4.kernels.weak_prior import Posterior, standardised
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.protocol.vocabulary import Design
 from causal_s4.results import Floats
@@ -33,7 +38,6 @@ STAGE = 6
 FEWEST, MOST = 20, 100
 CYCLES = 10
 DONORS = 5
-_PRIOR_PRECISION = 1 / 2.5**2  # of a logistic coefficient of a standardised column
 _RIDGE = 1e-6
 
 
@@ -243,7 +247,7 @@ def _chain(
         last = cycle == cycles - 1
         for name in incomplete:
             column = columns[name]
-            design = _standardised(_predictors(terms, name, fixed, interactions))
+            design = standardised(_predictors(terms, name, fixed, interactions))
             moved = shift.get(name, 0.0) if last else 0.0
             draw = _draw_levels if column.coded else _draw_numbers
             values[name][column.missing] = draw(column, values[name], design, moved, generator)
@@ -263,14 +267,6 @@ def _predictors(
             partner = terms[second if target == first else first]
             blocks.append((partner[:, :, None] * fixed[:, None, :2]).reshape(len(fixed), -1))
     return np.column_stack(blocks)
-
-
-def _standardised(matrix: Floats) -> Floats:
-    """Return an intercept and the columns that vary, with mean zero and unit spread."""
-    spread = matrix.std(axis=0)
-    varies = spread > 1e-12
-    scaled = (matrix[:, varies] - matrix[:, varies].mean(axis=0)) / spread[varies]
-    return np.column_stack([np.ones(len(matrix)), scaled])
 
 
 def _draw_numbers(
@@ -308,26 +304,10 @@ def _draw_levels(
     drawn = np.full(gap.size, len(column.known) - 1.0)
     open_, members = np.ones(gap.size, dtype=bool), seen
     for level in range(len(column.known) - 1):
-        later = (values[members] > level).astype(float)
-        coefficient = _posterior_draw(design[members], later, generator)
-        chance_later = 0.5 * (1 + np.tanh(0.5 * (design[gap] @ coefficient + moved)))
+        later = values[members] > level
+        coefficient = Posterior.fit(design[members], later).draw(generator)
+        chance_later = expit(design[gap] @ coefficient + moved)
         stops = open_ & (generator.random(gap.size) >= chance_later)
         drawn[stops], open_ = level, open_ & ~stops
-        members = members[later == 1]
+        members = members[later]
     return drawn
-
-
-def _posterior_draw(design: Floats, response: Floats, generator: np.random.Generator) -> Floats:
-    """Draw logistic coefficients from the normal approximation to their posterior."""
-    prior = np.full(design.shape[1], _PRIOR_PRECISION)
-    prior[0] = 1e-2
-    coefficient = np.zeros(design.shape[1])
-    for _ in range(25):
-        chance = 0.5 * (1 + np.tanh(0.5 * (design @ coefficient)))
-        information = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(prior)
-        step = np.linalg.solve(information, design.T @ (response - chance) - prior * coefficient)
-        coefficient = coefficient + step
-        if np.abs(step).max() < 1e-8:
-            break
-    lower = np.linalg.cholesky(information)
-    return np.asarray(coefficient + np.linalg.solve(lower.T, generator.standard_normal(len(coefficient))))

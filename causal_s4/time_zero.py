@@ -40,11 +40,12 @@ from causal_s4.results import (
     WeightSummary,
 )
 from causal_s4.survival.functionals import hazard_ratio
-from causal_s4.workers import Effort
+from causal_s4.workers import DOUBT, Effort
 
 TIMED = (Design.TIME_DEPENDENT, Design.CLONE_CENSOR_WEIGHT)
 """Designs without arms that are fixed from some time on."""
-_GRIDS = {Design.LANDMARK: "landmark grid", Design.CLONE_CENSOR_WEIGHT: "grace period grid"}
+GRIDS = {Design.LANDMARK: "landmark grid", Design.CLONE_CENSOR_WEIGHT: "grace period grid"}
+"""What the answers of several lengths are called."""
 _FEW_AT_RISK = 10
 
 
@@ -285,7 +286,7 @@ def grid(protocol: Protocol, found: Sequence[tuple[Duration, Sequence[EffectEsti
     ]
     first = found[0][1][0]
     return SensitivityResult(
-        method=_GRIDS[design],
+        method=GRIDS[design],
         target={"outcome": first.outcome, "analysis": first.analysis, "population": first.population},
         parameters={"primary": str(found[0][0])},
         direction="either way: each row is about another question, patients still at risk then or another strategy",
@@ -305,6 +306,7 @@ def answer_other_grace_periods(
     several = [each for each in lengths(protocol) if each is not None]
     if len(several) < 2:
         return ()
+    effort.tell(f"{DOUBT}: {GRIDS[Design.CLONE_CENSOR_WEIGHT]}")
     outcome = protocol.outcomes[0].name
     own = [each for each in primary.estimates if each.analysis == Analysis.CLONE_CENSOR_WEIGHT]
     found: list[tuple[Duration, Sequence[EffectEstimate]]] = [(several[0], own)]

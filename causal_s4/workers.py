@@ -19,7 +19,8 @@ from enum import Enum
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from time import monotonic
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +29,20 @@ from causal_s4.errors import UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 Block = tuple[int, int]
 """First and last (exclusive) number of the units of work in a block."""
 Answer = Mapping[str, NDArray[Any]]
-Task = Callable[[Block], Answer]
+"""Of a block of replicates, by name."""
 Progress = Callable[[int, int], None]
 
+DOUBT = "Putting the answer in doubt"
+"""What the step of sensitivity analyses is called, before the name of each."""
+_MOST_BLOCKS = 64
+"""Of a grid: few, for a process is sent the patients with each block."""
+_WORTH = 5.0
+"""Seconds of work that are left when starting processes, some two seconds each, begins to pay."""
 _RETRIES = 3
 _PATIENCE = 8
 """Seconds that a cluster has to answer."""
@@ -53,7 +61,7 @@ class Effort:
     Parameters
     ----------
     jobs : int, optional
-        Threads; as the protocol says by default.
+        Workers: threads for resampling, processes for long grids; as the protocol says by default.
     scheduler : str, optional
         Address of a Dask scheduler to work on instead.
     resume : Path, optional
@@ -61,7 +69,7 @@ class Effort:
     tell : callable
         Told the name of each step as it begins.
     advance : callable
-        Told, during a step with many replicates, how many are done and how many there are.
+        Told, during a step with many replicates or cells of a grid, how many are done and how many there are.
     part, parts : int
         Which of how many equal parts of a step this is; see :meth:`share`.
     """
@@ -79,30 +87,92 @@ class Effort:
         return replace(self, part=self.part * parts + part, parts=self.parts * parts)
 
     def workers(self, default: int) -> int:
-        """Return how many threads work here."""
+        """Return how many workers there are here."""
         return 1 if self.scheduler is not None else self.jobs or default
 
     def progress(self, done: int, total: int) -> None:
         """Pass on how much of this part is done."""
         self.advance(self.part * total + done, self.parts * total)
 
+    def each(self, function: Callable[[T], R], items: Sequence[T], *, jobs: int = 1) -> list[R]:
+        """Do something to each of many: the cells of a grid, say. Nothing is kept for a later run.
+
+        A cluster does it if there is one. Here, workers are processes, for a cell is mostly Python, in which threads wait for
+        each other: two of them took as long as one for 381 cells of 3,000 patients, at 16 ms a cell. They are started
+        when what is left, judged by what is done, takes longer than starting them: at 60,000 patients and 160 ms a cell
+        after the first few cells, at 3,000 only for some hundreds of cells.
+
+        Parameters
+        ----------
+        function : callable
+            One item to its answer. It and the items can be pickled by ``cloudpickle``; what they share is sent once.
+        items : sequence
+        jobs : int
+            Workers that the protocol asks for.
+
+        Returns
+        -------
+        list
+            The answers, in the order of the items. Workers change no bit of them.
+        """
+        workers = self.workers(jobs)
+        begun, found = monotonic(), list[R]()
+        if self.scheduler is None:
+            for item in items:
+                left = len(items) - len(found)
+                if workers > 1 and found and (monotonic() - begun) / len(found) * left > _WORTH:
+                    break
+                found.append(function(item))
+                self.progress(len(found), len(items))
+        done, size = len(found), max(1, -(-len(items) // _MOST_BLOCKS))
+        answers = run_blocks(
+            _Each(function, items),
+            [(first, min(first + size, len(items))) for first in range(done, len(items), size)],
+            jobs=workers,
+            processes=True,
+            scheduler=self.scheduler,
+            progress=lambda more, left: self.progress(done + more, len(items)),
+        )
+        return [*found, *(answer for block in answers for answer in block)]
+
+
+@dataclass(frozen=True)
+class _Each(Generic[T, R]):
+    """One function of many items, as a task for workers."""
+
+    function: Callable[[T], R]
+    items: Sequence[T]
+
+    def __call__(self, block: Block) -> list[R]:
+        return [self.function(item) for item in self.items[slice(*block)]]
+
+
+class Kept(Protocol[R]):
+    """Where the answers of finished blocks are kept."""
+
+    def load(self, block: Block) -> R | None:
+        """Return a block's answer if it was finished."""
+
+    def save(self, block: Block, answer: R) -> None:
+        """Keep a block's answer."""
+
 
 def run_blocks(
-    task: Task,
+    task: Callable[[Block], R],
     blocks: Sequence[Block],
     *,
     jobs: int = 1,
     processes: bool = False,
     scheduler: str | None = None,
-    kept: KeptBlocks | None = None,
+    kept: Kept[R] | None = None,
     progress: Progress | None = None,
-) -> list[Answer]:
+) -> list[R]:
     """Do every block and return the answers in the blocks' order.
 
     Parameters
     ----------
     task : callable
-        Block to arrays. For processes and clusters it must be picklable.
+        Block to its answer. For processes and clusters it must be picklable.
     blocks : sequence of (int, int)
     jobs : int
         Workers on this machine; they change no number.
@@ -111,7 +181,7 @@ def run_blocks(
     scheduler : str, optional
         Address of a Dask scheduler (``tcp://...``) to work on instead. A block whose worker is lost is done
         again by another.
-    kept : KeptBlocks, optional
+    kept : Kept, optional
         Where finished blocks are looked up, and kept.
     progress : callable, optional
         Called with the units done and all units after each block.
@@ -123,10 +193,10 @@ def run_blocks(
     """
     refuse_jobs_beside(scheduler, jobs)
     total = sum(last - first for first, last in blocks)
-    answers: dict[Block, Answer] = {}
+    answers: dict[Block, R] = {}
     done = 0
 
-    def add(block: Block, answer: Answer) -> None:
+    def add(block: Block, answer: R) -> None:
         nonlocal done
         answers[block] = answer
         done += block[1] - block[0]
@@ -148,8 +218,8 @@ def run_blocks(
 
 
 def _finished(
-    task: Task, blocks: Sequence[Block], jobs: int, processes: bool, scheduler: str | None
-) -> Iterator[tuple[Block, Answer]]:
+    task: Callable[[Block], R], blocks: Sequence[Block], jobs: int, processes: bool, scheduler: str | None
+) -> Iterator[tuple[Block, R]]:
     if scheduler is not None:
         yield from _on_cluster(task, blocks, scheduler)
     elif jobs > 1 and len(blocks) > 1:
@@ -169,12 +239,12 @@ def _finished(
                 yield block, task(block)
 
 
-def _labelled(task: Task, block: Block) -> tuple[Block, Answer]:
+def _labelled(task: Callable[[Block], R], block: Block) -> tuple[Block, R]:
     return block, task(block)
 
 
-def _in_process(task: Task, block: Block) -> tuple[Block, Answer]:
-    one_thread()
+def _in_process(task: Callable[[Block], R], block: Block) -> tuple[Block, R]:
+    one_thread()  # for good: a cluster's worker may have other threads at work
     return block, task(block)
 
 
@@ -202,7 +272,7 @@ def refuse_jobs_beside(scheduler: str | None, jobs: int | None) -> None:
         raise UsageError(f"jobs={jobs} would have no effect with a scheduler; the cluster says how many workers it has")
 
 
-def _on_cluster(task: Task, blocks: Sequence[Block], scheduler: str) -> Iterator[tuple[Block, Answer]]:
+def _on_cluster(task: Callable[[Block], R], blocks: Sequence[Block], scheduler: str) -> Iterator[tuple[Block, R]]:
     if not blocks:
         return
     with cluster(scheduler) as client, warnings.catch_warnings():

@@ -21,7 +21,7 @@ from causal_s4.cli import main
 from causal_s4.errors import DataError, UsageError
 
 BOOTSTRAP = f'{STUDY}[inference]\nmethod = "bootstrap"\nreplicates = 5000\n'
-"""Of 240 patients: two blocks of replicates for each of two comparisons."""
+"""Of 240 patients: four blocks of replicates for each of two comparisons."""
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ cli.main(["run", {str(study)!r}, "--out", {str(study.parent / "out")!r}, "--resu
     saved = interrupt_after(monkeypatch, blocks=-1)
     result = run(study, "--resume")
     assert result.exit_code == 0, result.output
-    assert len(saved) == 1  # of four
+    assert len(saved) == 5  # of eight
     assert (study.parent / "out" / "results.json").read_text(encoding="utf-8") == expected
     assert kept(study) == []
 
@@ -179,7 +179,7 @@ def test_the_number_of_workers_and_the_layout_of_the_file_are_no_change(
     study.write_text(f"# the same question\n{BOOTSTRAP}jobs = 2\n", encoding="utf-8")
     saved = interrupt_after(monkeypatch, blocks=-1)
     assert run(study, "--resume").exit_code == 0
-    assert len(saved) == 3
+    assert len(saved) == 7
     assert (
         json.loads((study.parent / "out" / "results.json").read_text())["estimates"]
         == json.loads(expected)["estimates"]
@@ -242,15 +242,25 @@ def test_a_cluster_needs_its_package(study: Path, monkeypatch: pytest.MonkeyPatc
     assert "install causal-s4[cluster]" in refused(study, "--cluster", "tcp://127.0.0.1:1")
 
 
+INFLUENCE = BOOTSTRAP.replace('"bootstrap"\nreplicates = 5000', '"influence"')
+
+
 def test_options_without_effect_are_refused(study: Path, tmp_path: Path) -> None:
     assert "jobs=2 would have no effect with a scheduler" in refused(study, "--cluster", "tcp://nowhere:1", "--jobs", 2)
-    influence = write_study(
-        tmp_path / "influence", study=BOOTSTRAP.replace('"bootstrap"\nreplicates = 5000', '"influence"')
-    )
+    influence = write_study(tmp_path / "influence", study=f"{INFLUENCE}\n[sensitivity.e-value]\n")
     said = refused(influence, "--resume", "--cluster", "tcp://nowhere:1")
+    assert "nothing is resampled in this study, and it has no grid" in said
     for name in ("resume", "cluster"):
         assert f'{name}: would have no effect, for intervals come from method = "influence"' in said
     assert not (tmp_path / "influence" / ".out.blocks").exists()
+
+
+def test_a_grid_is_work_for_a_cluster_but_nothing_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "_PATIENCE", 1)
+    grid = write_study(tmp_path / "grid", study=f"{INFLUENCE}\n[sensitivity.specification-curve]\n")
+    assert "no Dask scheduler answers" in refused(grid, "--cluster", "tcp://127.0.0.1:1")
+    assert "resume: would have no effect" in refused(grid, "--resume")
 
 
 # --- what is told -------------------------------------------------------------------------------
@@ -259,7 +269,21 @@ def test_options_without_effect_are_refused(study: Path, tmp_path: Path) -> None
 def test_a_study_tells_how_many_of_all_its_resamples_are_done(study: Path) -> None:
     told: list[tuple[int, int]] = []
     s4.Study.read(study).run(advance=lambda done, total: told.append((done, total)))
-    assert told == [(4096, 10_000), (5000, 10_000), (9096, 10_000), (10_000, 10_000)]
+    each = (1536, 3072, 4608, 5000)
+    assert told[:8] == [(done + before, 10_000) for before in (0, 5000) for done in each]
+
+
+def test_a_study_tells_the_name_of_each_analysis_and_how_far_a_grid_is(study: Path) -> None:
+    steps: list[str] = []
+    told: dict[str, list[tuple[int, int]]] = {}
+    found = s4.Study.read(study).run(
+        progress=steps.append, advance=lambda done, total: told.setdefault(steps[-1], []).append((done, total))
+    )
+    asked = {f"Putting the answer in doubt: {name}" for name in ("e-value", "refuter", "specification curve")}
+    assert asked <= set(steps)
+    (curve,) = (each for each in found.sensitivity if each.method == "specification curve")
+    cells = curve.parameters["cells"]
+    assert told["Putting the answer in doubt: specification curve"] == [(k + 1, cells) for k in range(cells)]
 
 
 class _Terminal(io.StringIO):
@@ -267,7 +291,7 @@ class _Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_shows_resamples_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_how_much_is_done_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = _Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     with cli._progress(quiet=False) as (tell, advance):
@@ -275,14 +299,14 @@ def test_a_terminal_shows_resamples_and_the_time_left(monkeypatch: pytest.Monkey
         for done in (100, 200, 300):
             advance(done, 1000)
     assert "Estimating" in terminal.getvalue()
-    assert "300 of 1,000 resamples, 0:00:0" in terminal.getvalue()
+    assert "300 of 1,000, 0:00:0" in terminal.getvalue()
 
 
 def test_elsewhere_resamples_are_not_told(study: Path) -> None:
     result = run(study)
     assert result.exit_code == 0
     assert "Estimating" in result.stderr
-    assert "resamples" not in result.stderr
+    assert "of 10,000" not in result.stderr
 
 
 def test_what_is_wrong_with_the_data_is_said_before_dowhy_is_asked(

@@ -41,8 +41,10 @@ def of(result: StudyResult, method: str) -> list[SensitivityResult]:
 @pytest.fixture(scope="module")
 def cloned(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     folder = tmp_path_factory.mktemp("cloned")
-    text = CLONES + "\n[sensitivity.e-value]\n[sensitivity.leave-one-out]\n[sensitivity.specification-curve]\n"
-    return run(folder, text + 'landmarks = ["3 months"]\n', frame=with_starts())
+    text = CLONES + "\n[sensitivity.e-value]\n[sensitivity.leave-one-out]\n[sensitivity.loss-bounds]\n"
+    text += "[sensitivity.informative-censoring]\nmultipliers = [[2, 1]]\nimputations = 3\n"
+    text += '[sensitivity.specification-curve]\nlandmarks = ["3 months"]\n'
+    return run(folder, text, frame=with_starts())
 
 
 def test_cloned_strategies_are_put_in_doubt_as_they_were_estimated(cloned: StudyResult) -> None:
@@ -53,6 +55,25 @@ def test_cloned_strategies_are_put_in_doubt_as_they_were_estimated(cloned: Study
     (left_out,) = of(cloned, "leave one out")
     assert left_out.value == pytest.approx(hazard.value, rel=1e-12)
     assert left_out.target["analysis"] == "clone-censor-weight"
+
+
+def test_clones_that_were_lost_are_followed_on_from_the_estimate_of_the_study(cloned: StudyResult) -> None:
+    (bounds,), (drawn,) = of(cloned, "loss bounds"), of(cloned, "informative censoring")
+    difference = cloned.effects.one(analysis="clone-censor-weight", measure="survival difference", horizon=24.0)
+    for result in (bounds, drawn):
+        assert result.table[0]["survival_difference"] == pytest.approx(difference.value, abs=1e-12)
+    assert bounds.value == pytest.approx(difference.value, abs=1e-12)
+    assert bounds.lower < drawn.table[1]["survival_difference"] < difference.value < bounds.upper
+    assert bounds.parameters["lost_treated"] > 0
+
+
+def test_where_nothing_can_be_assumed_of_the_lost_the_study_is_refused(tmp_path: Path) -> None:
+    for study, why in (
+        (CHANGING, "no arms in which those who left could go on"),
+        (CLONES + "\n[initiation]\nloss_weights = true\n", "stand in for those who left already"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            run(tmp_path, study + "\n[sensitivity.loss-bounds]\n", frame=with_starts())
 
 
 def test_a_covariate_left_out_of_the_clones_is_a_study_without_it(cloned: StudyResult, tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from lifelines import NelsonAalenFitter
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer
 from small_study import STUDY, cohort, write_study
 from statsmodels.imputation.mice import MICEData
 
@@ -235,38 +240,111 @@ def test_nothing_missing_is_no_imputation(tmp_path: Path) -> None:
     assert result.effects.estimates == plain.effects.estimates
 
 
-def test_numbers_are_drawn_as_statsmodels_draws_them() -> None:
-    """A number missing at random, by treatment and event: same mean and spread of what fills the gaps."""
+# --- chained equations of others -----------------------------------------------------------------
+
+OTHERS = ["late", "later", "a", "event", "hazard", "both"]
+
+
+def dying_lost(names: Sequence[str]) -> tuple[Cohort, pd.DataFrame]:
+    """Return patients whose covariates are missing at random, by treatment and event, and a table for others."""
     frame, generator = patients(600, 4), np.random.default_rng(5)
-    gone = generator.random(600) < np.where((frame["a"] == 1) & (frame["event"] == 1), 0.7, 0.1)
-    frame["age"] = frame["age"].where(~gone)
-    incomplete = as_cohort(frame)
-    ours = np.array([each.covariates["age"][gone] for each in impute(incomplete, imputations=20, seed=2)])
+    for name in names:
+        dead_treated = (frame["a"] == 1) & (frame["event"] == 1)
+        frame[name] = frame[name].where(generator.random(600) >= np.where(dead_treated, 0.6, 0.1))
     hazard = NelsonAalenFitter(nelson_aalen_smoothing=False).fit(frame["time"], frame["event"])
     table = pd.DataFrame(
         {
             "age": frame["age"],
             "burden": frame["burden"],
-            "stage": (frame["stage"] == "II").astype(float),
-            "late": (frame["stage"] == "III").astype(float),
+            "late": (frame["stage"] == "II").astype(float),
+            "later": (frame["stage"] == "III").astype(float),
             "a": frame["a"].astype(float),
             "event": frame["event"].astype(float),
             "hazard": hazard.cumulative_hazard_at_times(frame["time"]).to_numpy(),
             "both": (frame["a"] * frame["event"]).astype(float),
         }
     )
-    state = np.random.get_state()  # its draws are those of the process
-    np.random.seed(3)
-    chained = MICEData(table, k_pmm=5)
+    return as_cohort(frame), table
+
+
+def by_statsmodels(table: pd.DataFrame, sets: int, cycles: int) -> list[pd.DataFrame]:
+    """Return completed tables, a yes or no by a binomial model."""
+    chained = MICEData(table, k_pmm=5, rng=np.random.default_rng(3))
+    formula = " + ".join(["age", *OTHERS])
+    chained.set_imputer("burden", formula, sm.GLM, init_kwds={"family": sm.families.Binomial()})
+    found = []
+    for _ in range(sets):
+        chained.update_all(cycles)
+        found.append(chained.data.copy())
+    return found
+
+
+@dataclass(frozen=True)
+class Described:
+    """What several completed data sets say: estimates, their spread between sets, and their error within."""
+
+    value: np.ndarray
+    between: np.ndarray
+    within: np.ndarray
+
+    @classmethod
+    def of(cls, sets: Sequence[pd.DataFrame], table: pd.DataFrame) -> Described:
+        """Read off mean and spread of what filled the gaps, and coefficients of age and of treatment."""
+        gap = table["age"].isna().to_numpy()
+        values, errors = [], []
+        for each in sets:
+            age, burden = (each[name].to_numpy(dtype=float) for name in ("age", "burden"))
+            linear = sm.OLS(age, sm.add_constant(np.column_stack([burden, table[["a", "event", "hazard"]]]))).fit()
+            design = sm.add_constant(np.column_stack([age / 10, burden]))
+            treated = sm.GLM(table["a"].to_numpy(), design, family=sm.families.Binomial()).fit()
+            values.append([age[gap].mean(), age[gap].std(), *linear.params[1:3], *treated.params[1:]])
+            errors.append([*linear.bse[1:3], *treated.bse[1:]])
+        return cls(np.mean(values, axis=0), np.std(values, axis=0), np.sqrt(np.mean(np.square(errors), axis=0)))
+
+    def agrees(self, other: Described, sets: int) -> None:
+        """Check that the estimates differ by chance alone, and that their errors within a data set are the same."""
+        chance = np.sqrt((self.between**2 + other.between**2) / sets)
+        assert (np.abs(self.value - other.value) < 4 * chance).all()
+        assert self.within == pytest.approx(other.within, rel=0.05)
+
+
+def test_numbers_are_drawn_as_statsmodels_draws_them() -> None:
+    incomplete, table = dying_lost(["age"])
+    sets = 20
+    ours = Described.of([each.covariates for each in impute(incomplete, imputations=sets, seed=2)], table)
+    ours.agrees(Described.of(by_statsmodels(table, sets, 1), table), sets)
+
+
+@pytest.mark.slow
+def test_numbers_and_a_yes_or_no_are_drawn_as_statsmodels_draws_them() -> None:
+    incomplete, table = dying_lost(["age", "burden"])
+    sets, gap = 60, table["burden"].isna().to_numpy()
+    drawn = [each.covariates for each in impute(incomplete, imputations=sets, seed=2)]
+    theirs = by_statsmodels(table, sets, 4)
+    ours, others = Described.of(drawn, table), Described.of(theirs, table)
+    ours.agrees(others, sets)
+    # the spread of a spread over 60 data sets is a tenth of it; statsmodels matches a yes or no to its five nearest
+    # neighbours, whose share of yes varies less than a draw of the coefficients does
+    number = [0, 2, 3]
+    assert ours.between[number] == pytest.approx(others.between[number], rel=0.4)
+    shares = [np.array([each["burden"][gap].mean() for each in several]) for several in (drawn, theirs)]
+    error = np.sqrt(sum(share.var() for share in shares) / sets)
+    assert abs(shares[0].mean() - shares[1].mean()) < 4 * error
+
+
+@pytest.mark.slow
+def test_numbers_are_drawn_as_scikit_learn_draws_them() -> None:
+    incomplete, table = dying_lost(["age"])
+    sets, columns = 40, ["age", "burden"]
+    ours = Described.of([each.covariates for each in impute(incomplete, imputations=sets, seed=2)], table)
     theirs = []
-    for _ in range(20):
-        chained.update_all(2)
-        theirs.append(chained.data["age"].to_numpy()[gone])
-    np.random.set_state(state)
-    # a draw's mean over the gaps has a standard deviation of about 10 / sqrt(gaps)
-    error = 10 / np.sqrt(gone.sum())
-    assert ours.mean() == pytest.approx(np.mean(theirs), abs=error)
-    assert ours.std() == pytest.approx(np.std(theirs), rel=0.12)
+    for number in range(sets):
+        imputer = IterativeImputer(sample_posterior=True, max_iter=3, tol=0.0, random_state=number)
+        theirs.append(pd.DataFrame(imputer.fit_transform(table)[:, :2], columns=columns))
+    others = Described.of(theirs, table)
+    ours.agrees(others, sets)
+    # it draws each patient's value by itself and the coefficients for nobody, so that its data sets are too alike
+    assert others.between[0] < ours.between[0]
 
 
 # --- known truth ---------------------------------------------------------------------------------
@@ -274,7 +352,9 @@ def test_numbers_are_drawn_as_statsmodels_draws_them() -> None:
 
 @pytest.mark.slow
 def test_where_complete_cases_are_biased_imputation_is_not_and_its_intervals_cover() -> None:
-    replicates, m = 300, 10
+    # with a thousand cohorts and a coverage of 95 per cent, the share that is covered lies outside of 93 to 97 per
+    # cent in one of 250 runs
+    replicates, m = 1000, 10
     left_out, pooled, covered = [], [], 0
     for number in range(replicates):
         frame = with_gaps(patients(400, 1000 + number), 5000 + number)
@@ -288,7 +368,7 @@ def test_where_complete_cases_are_biased_imputation_is_not_and_its_intervals_cov
     # treatment does nothing, so the true marginal log hazard ratio is exactly zero
     assert abs(np.mean(left_out)) > 0.15
     assert abs(np.mean(pooled)) < max(3 * error, 0.02)
-    assert 0.93 - 0.02 <= covered / replicates <= 0.97 + 0.02
+    assert 0.93 <= covered / replicates <= 0.97
 
 
 def _log_hazard_ratio(cohort: Cohort) -> tuple[float, float]:

@@ -8,7 +8,9 @@ entropy balancing reaches. Only what was fixed beforehand stays: the terms of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +25,15 @@ from causal_s4.kernels.replicate_clones import CloneWeights
 from causal_s4.kernels.replicate_weights import (
     EntropyWeights,
     Failure,
+    Fit,
     FixedWeights,
     LogisticWeights,
     ReplicateWeights,
 )
 from causal_s4.kernels.sweeps import Sweep
+from causal_s4.protocol.methods import weighting_method
 from causal_s4.protocol.vocabulary import Arm, Measure
-from causal_s4.results import Floats, Ints, Weights
+from causal_s4.results import Floats, Ints, WeightingSpec, Weights
 from causal_s4.workers import Answer, Block, KeptBlocks, Progress, fingerprint, run_blocks
 
 STAGE = 1
@@ -37,7 +41,7 @@ STAGE = 1
 number of the replicate is its counter. Replicate 17 is the same however many there are, in any order."""
 
 _TILE_CELLS, _SMALLEST_TILE, _LARGEST_TILE = 96_000, 8, 256
-_BLOCK_CELLS = 1_000_000
+_BLOCK_CELLS = 400_000
 _MOST_CELLS = 16_000_000  # of the weights of a tile: 128 MB
 
 
@@ -164,12 +168,14 @@ def resample(
     """
     draws = Draws.of(table, plan)
     made = replicate_weights(table, weights, whole=draws.whole)
+    tile = tile_size(table.n_patients, made.width)
     task = Refit(
         draws=draws,
         weights=made,
         sweep=Sweep.of(table.patient, table.arm, table.start, table.stop, table.event, horizons, efron=ties == "efron"),
-        tile=tile_size(table.n_patients, made.width),
+        tile=tile,
         start=start,
+        model=_model_of(weights, draws, tile),
     )
     per_block = plan.block or max(1, _BLOCK_CELLS // (task.tile * max(table.n_patients, made.width))) * task.tile
     total = plan.replicates if plan.method == "bootstrap" else len(draws.sizes)
@@ -229,6 +235,14 @@ def replicate_weights(table: RiskTable, weights: Weights | None, *, whole: bool 
     )
 
 
+def _model_of(weights: Weights | None, draws: Draws, tile: int) -> str:
+    """Return what tells a propensity model and its resamples from all others; empty where nothing can be shared."""
+    spec = None if weights is None else weights.spec
+    if not isinstance(spec, WeightingSpec) or not weighting_method(spec.method).propensity_score:
+        return ""
+    return fingerprint(spec.terms, spec.treatment, spec.method, draws, tile)
+
+
 @dataclass(frozen=True)
 class Refit:
     """One whole refit, as a task for workers.
@@ -240,6 +254,8 @@ class Refit:
     sweep : Sweep
     tile : int
     start : float
+    model : str
+        Tells the propensity model and the resamples that it is refitted in from all others; empty without one.
     """
 
     draws: Draws
@@ -247,6 +263,7 @@ class Refit:
     sweep: Sweep
     tile: int
     start: float
+    model: str = ""
 
     def __call__(self, block: Block) -> Answer:
         """Refit the replicates of a block, whole tiles at a time."""
@@ -261,12 +278,30 @@ class Refit:
 
     def _tile(self, begin: int) -> tuple[Floats, NDArray[np.int8]]:
         counts = self.draws.counts(begin, self.tile)
-        weight, failure = self.weights.make(counts)
+        weight, failure = self.weights.make(counts, partial(_once, self.model, begin))
         values = self.sweep.run(weight, counts, by_row=self.weights.by_row, whole=self.draws.whole, start=self.start)
         values[failure > 0] = np.nan
         failure[(failure == 0) & np.isnan(values).all(axis=1)] = Failure.EMPTY_ARM
         failure[(failure == 0) & np.isnan(values[:, 0])] = Failure.NO_EVENTS
         return values, failure
+
+
+_last: tuple[str, dict[int, Fit]] = "", {}
+"""The propensity model that was refitted last, and its refits by the first replicate of a tile."""
+
+
+def _once(model: str, begin: int, fit: Callable[[], Fit]) -> Fit:
+    """Make a fit, or know it: populations and outcomes differ in what they make of one propensity model, not in it."""
+    global _last
+    if not model:
+        return fit()
+    last, fits = _last
+    if last != model:
+        fits = {}
+        _last = model, fits
+    if begin not in fits:
+        fits[begin] = fit()
+    return fits[begin]
 
 
 @dataclass(frozen=True)

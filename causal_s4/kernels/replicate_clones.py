@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from causal_s4.kernels.batched_newton import BatchedNewton, Likelihood, exponentiate, newton_steps
 from causal_s4.kernels.clone_factors import CloneWeighting, FinalCut, LeavingFactor, Mask, RateFactor
-from causal_s4.kernels.replicate_weights import Codes, Failure, count_quantile
+from causal_s4.kernels.replicate_weights import Codes, Failure, Once, anew, count_quantile
 from causal_s4.kernels.risk_sets import Floats, Ints
 
 _FURTHEST = 50.0  # log rate ratio to the crude rate; the plain fit does not settle there either
@@ -70,7 +70,7 @@ class CloneWeights:
         """Numbers a replicate keeps at once."""
         return max(len(self.patient), *(each.width for each in self.factors))
 
-    def make(self, counts: Floats) -> tuple[Floats, Codes]:
+    def make(self, counts: Floats, once: Once = anew) -> tuple[Floats, Codes]:
         """Make the weights of each replicate, shape (replicates, rows); those of absent patients mean nothing."""
         failure = np.zeros(len(counts), dtype=np.int8)
         failure[(counts @ self.needed <= 0).any(axis=1)] = Failure.EMPTY_ARM

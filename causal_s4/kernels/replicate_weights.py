@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -19,6 +20,15 @@ from causal_s4.kernels.risk_sets import Floats, Ints
 _HARD_LIMIT = 20.0  # a Newton step may pass the limit on the way, never by this much
 
 Codes = NDArray[np.int8]
+Fit = tuple[Floats, NDArray[np.bool_]]
+"""Coefficients of each replicate, and whether it was solved."""
+Once = Callable[[Callable[[], Fit]], Fit]
+"""Makes the fit of a block of replicates, or knows it from who made the same before."""
+
+
+def anew(fit: Callable[[], Fit]) -> Fit:
+    """Make a fit that nobody made before."""
+    return fit()
 
 
 class Failure(IntEnum):
@@ -48,12 +58,14 @@ class ReplicateWeights(Protocol):
     @property
     def width(self) -> int: ...  # noqa: D102
 
-    def make(self, counts: Floats) -> tuple[Floats, Codes]:
+    def make(self, counts: Floats, once: Once = anew) -> tuple[Floats, Codes]:
         """Return the weights of each replicate.
 
         Parameters
         ----------
         counts : ndarray, shape (replicates, patients)
+        once : callable
+            Makes the fit of a model that hangs on nothing but the counts.
 
         Returns
         -------
@@ -76,7 +88,7 @@ class FixedWeights:
         """Numbers that a replicate keeps at once."""
         return len(self.values)
 
-    def make(self, counts: Floats) -> tuple[Floats, Codes]:
+    def make(self, counts: Floats, once: Once = anew) -> tuple[Floats, Codes]:
         """Return the same weights for all."""
         return self.values[None, :], np.zeros(len(counts), dtype=np.int8)
 
@@ -144,18 +156,18 @@ class LogisticWeights:
         """Numbers that a replicate keeps at once."""
         return len(self.treated)
 
-    def make(self, counts: Floats) -> tuple[Floats, Codes]:
+    def make(self, counts: Floats, once: Once = anew) -> tuple[Floats, Codes]:
         """Refit every replicate."""
         failure = np.zeros(len(counts), dtype=np.int8)
         failure[_empty_arm(counts, self.treated)] = Failure.EMPTY_ARM
-        beta, solved = self.model.fit(counts)
+        beta, solved = once(lambda: self.model.fit(counts))
         if self.trim is not None:
             eta = self.model.predictors(beta)
-            solved &= _furthest(eta, counts) <= self.furthest
+            within = _furthest(eta, counts) <= self.furthest
             counts = np.where(np.abs(eta) <= np.log(1 / self.trim - 1), counts, 0.0)
             failure[(failure == 0) & _empty_arm(counts, self.treated)] = Failure.EMPTY_ARM
             beta, again = self.model.fit(counts, beta)
-            solved &= again
+            solved = solved & within & again
         values = self.model.predictors(beta)
         factor = self._factors(counts)
         furthest = np.empty(len(counts))
@@ -314,7 +326,7 @@ class EntropyWeights:
         """Numbers that a replicate keeps at once."""
         return len(self.treated)
 
-    def make(self, counts: Floats) -> tuple[Floats, Codes]:
+    def make(self, counts: Floats, once: Once = anew) -> tuple[Floats, Codes]:
         """Balance every replicate to its own target."""
         failure = np.zeros(len(counts), dtype=np.int8)
         failure[_empty_arm(counts, self.treated)] = Failure.EMPTY_ARM

@@ -14,6 +14,6 @@ of the study is made, which analyses apply to it, and which options a ``[sensiti
 ==================  =========================================================================
 """
 
-from causal_s4.probe.registry import ANALYSES, plan, probe, probe_strategies
+from causal_s4.probe.registry import ANALYSES, GRIDS, plan, probe, probe_strategies
 
-__all__ = ["ANALYSES", "plan", "probe", "probe_strategies"]
+__all__ = ["ANALYSES", "GRIDS", "plan", "probe", "probe_strategies"]

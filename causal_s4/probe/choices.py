@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from causal_s4.cohort import Cohort, select
-from causal_s4.emulation.trial import lengths
+from causal_s4.cohort import Cohort, RiskTable, select
+from causal_s4.emulation.trial import emulate, lengths
 from causal_s4.errors import CausalS4Error, UsageError
 from causal_s4.missing_data import impute
 from causal_s4.probe.asking import answer_strategies, table_estimator, with_recipe
@@ -25,6 +25,12 @@ from causal_s4.sensitivity.refuters import REPLICATES, SHARE, refute
 from causal_s4.sensitivity.trial_benchmark import rct_benchmark
 
 EVERYBODY = tuple(map(str, Estimand))
+IMPUTATIONS, CLONES = 40, 12_000
+"""Completed data sets where patients were lost: fewer where an estimate from clones takes long, of so many at once."""
+_NO_CONTROL = (
+    "the study names no outcome that treatment cannot affect and no exposure that cannot act: "
+    "[sensitivity.negative-control] takes both"
+)
 OTHER_TIMINGS = ("density", "natural", "uniform")
 """Rules by which treatment within a grace period may be timed; natural leaves practice alone for half of it."""
 
@@ -45,7 +51,8 @@ def negative_controls(
         )
     early = early_events(question, within=within)
     if early is not None:
-        yield early
+        unnamed = () if outcome or exposure else (_NO_CONTROL,)
+        yield replace(early, assumptions=(*early.assumptions, *unnamed))
     if outcome:
         yield negative_outcomes(question, _control_outcomes(begun, outcome), calibrate=calibrate)
     if exposure:
@@ -108,11 +115,22 @@ def informative(
     imputations: int | None = None,
 ) -> Results:
     """Let those who left have fared otherwise, and let those who stayed stand in for them."""
-    if not (begun.question.data.event == 2).any():  # of which kind a lost patient's event would be is not modelled
-        times = begun.repeats(imputations, 10, 2)
-        yield follow_up.informative_censoring(begun.question, multipliers=multipliers, imputations=times)
-    if begun.question.covariates:
-        yield loss_weighting(begun.question, table_estimator(begun.protocol))
+    question, estimate = begun.question, table_estimator(begun.protocol)
+    if not question.competes:  # of which kind a lost patient's event would be is not modelled
+        rows = _rows_estimated(begun)
+        usual = IMPUTATIONS if question.fixed_arms else min(IMPUTATIONS, max(5, CLONES // len(question.cohort)))
+        times = begun.repeats(imputations, usual, 5)
+        yield follow_up.informative_censoring(question, rows, estimate, multipliers=multipliers, imputations=times)
+    if question.fixed_arms and question.covariates:
+        yield loss_weighting(question, estimate)
+
+
+def _rows_estimated(begun: Probe) -> RiskTable:
+    """Return the rows, with weights, that the primary estimate was made from."""
+    question = begun.question
+    if question.fixed_arms:
+        return replace(question.cohort.risk_table(question.outcome), weights=question.answered.weights)
+    return emulate(question.cohort, with_recipe(begun.protocol, question.recipe), question.outcome).table
 
 
 def not_at_random(begun: Probe, *, shifts: Sequence[float] = SHIFTS, imputations: int = 5) -> Results:
@@ -138,7 +156,7 @@ def not_at_random(begun: Probe, *, shifts: Sequence[float] = SHIFTS, imputations
 
 def losses(begun: Probe) -> Results:
     """Let all who left have the event, or none."""
-    yield follow_up.loss_bounds(begun.question)
+    yield follow_up.loss_bounds(begun.question, _rows_estimated(begun), table_estimator(begun.protocol))
 
 
 def misclassified(

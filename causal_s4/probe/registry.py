@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from causal_s4.background import begin
 from causal_s4.cohort import Cohort
 from causal_s4.errors import CausalS4Error, InputError, Problem, ProtocolError, UsageError
 from causal_s4.probe import choices, options, subject, unmeasured
@@ -21,8 +23,7 @@ from causal_s4.protocol.words import did_you_mean
 from causal_s4.results import Benchmark, EffectEstimate, Finding, SensitivityResult, Weights
 from causal_s4.sensitivity.probabilistic import STAGE4_PRIORS
 from causal_s4.sensitivity.specification_curve import METHODS
-
-Progress = Callable[[str], None]
+from causal_s4.workers import DOUBT, Effort
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class AnalysisKind:
     fixed_arms: bool = True
 
 
+GRIDS = ("specification-curve",)
+"""Analyses of so many cells that workers share them."""
 _SHARE = options.number(0, 1)
 _POSITIVE = options.number(1e-6, 1e6)
 _POPULATION = options.one_of(*(str(each) for each in Estimand))
@@ -125,11 +128,12 @@ ANALYSES: Mapping[str, AnalysisKind] = {
     ),
     "early-deaths-excluded": AnalysisKind(fixed_arms=False, run=choices.early_excluded, options={"within": _WITHIN}),
     "informative-censoring": AnalysisKind(
+        fixed_arms=False,
         run=choices.informative,
         options={"multipliers": options.several(options.pair(_POSITIVE)), "imputations": options.whole(2, 1000)},
-        missing=subject.losses,
+        missing=subject.informative_losses,
     ),
-    "loss-bounds": AnalysisKind(run=choices.losses, missing=subject.losses),
+    "loss-bounds": AnalysisKind(fixed_arms=False, run=choices.losses, missing=subject.losses),
     "missing-not-at-random": AnalysisKind(
         run=choices.not_at_random,
         options={"shifts": options.several(options.number(-10, 10)), "imputations": options.whole(2, 1000)},
@@ -278,7 +282,7 @@ def probe(
     incomplete: Cohort | None = None,
     alternatives: Mapping[str, tuple[str, ...]] | None = None,
     time_zero: Cohort | None = None,
-    progress: Progress | None = None,
+    effort: Effort | None = None,
 ) -> tuple[SensitivityResult, ...]:
     """Put the primary weighted estimate of the primary outcome in doubt.
 
@@ -301,8 +305,8 @@ def probe(
         Other sets that suffice under the graph: what they are called, and their columns.
     time_zero : Cohort, optional
         The patients at time zero, where the analysis starts at a landmark.
-    progress : callable, optional
-        Told the name of each analysis as it begins.
+    effort : Effort, optional
+        Who makes the cells of grids, and who is told which analysis it is and how far a grid is.
 
     Returns
     -------
@@ -325,7 +329,7 @@ def probe(
         alternatives=dict(alternatives or {}),
         time_zero=time_zero,
     )
-    return _run_all(begun, progress)
+    return _run_all(begun, effort or Effort())
 
 
 def probe_strategies(
@@ -333,7 +337,7 @@ def probe_strategies(
     answers: Sequence[Sequence[EffectEstimate]],
     protocol: Protocol,
     benchmarks: Sequence[Benchmark] = (),
-    progress: Progress | None = None,
+    effort: Effort | None = None,
 ) -> tuple[SensitivityResult, ...]:
     """Put the primary estimate of a design without fixed arms in doubt.
 
@@ -346,8 +350,8 @@ def probe_strategies(
     protocol : Protocol
     benchmarks : sequence of Benchmark
         Published estimates.
-    progress : callable, optional
-        Told the name of each analysis as it begins.
+    effort : Effort, optional
+        Who makes the cells of grids, and who is told which analysis it is and how far a grid is.
 
     Returns
     -------
@@ -368,24 +372,52 @@ def probe_strategies(
         benchmarks=tuple(benchmarks),
         time_zero=cohort,
     )
-    return _run_all(begun, progress)
+    return _run_all(begun, effort or Effort())
 
 
-def _run_all(begun: Probe, progress: Progress | None) -> tuple[SensitivityResult, ...]:
-    tell = progress or (lambda name: None)
-    found: list[SensitivityResult] = []
+def _run_all(begun: Probe, effort: Effort) -> tuple[SensitivityResult, ...]:
+    """Make every analysis: grids here with whoever helps, the others from the first on in the second process meanwhile.
+
+    When the grids are done, what the second process did not get to is done here, from the last one on.
+    """
+    wanted = _that_apply(begun)
+    others = {name: begin(_run, name, begun, given) for name, given in wanted.items() if name not in GRIDS}
+    found: dict[str, Results] = {}
+    for name in (*(name for name in wanted if name in GRIDS), *reversed(others)):
+        effort.tell(f"{DOUBT}: {method_of(name)}")
+        if name in others:
+            found[name] = others[name]()
+        else:
+            each = partial(effort.each, jobs=begun.protocol.inference.jobs)
+            found[name] = _run(name, replace(begun, each=each), wanted[name])
+    return tuple(
+        result
+        for name, given in wanted.items()
+        for result in _said_to_be_short(
+            [_by_influence(_on_first(each, name, len(begun.completed)), name, begun) for each in found[name]],
+            begun,
+            name,
+            given,
+        )
+    )
+
+
+def _that_apply(begun: Probe) -> dict[str, dict[str, Any]]:
+    """Return the analyses that have what they need, with their options.
+
+    Raises
+    ------
+    UsageError
+        For a block of the study that has not.
+    """
+    wanted = {}
     for name, given in plan(begun.protocol).items():
         reason = ANALYSES[name].missing(begun)
         if reason and name in begun.protocol.sensitivity:
             raise UsageError(f"[sensitivity.{name}] would have no effect: {reason}. Leave it out")
-        if reason:
-            continue
-        tell(name)
-        results = [
-            _by_influence(_on_first(each, name, len(begun.completed)), name, begun) for each in _run(name, begun, given)
-        ]
-        found += _said_to_be_short(results, begun, name, given)
-    return tuple(found)
+        if not reason:
+            wanted[name] = given
+    return wanted
 
 
 def _by_influence(result: SensitivityResult, name: str, begun: Probe) -> SensitivityResult:

@@ -73,13 +73,13 @@ def specifications(
                 "[sensitivity.specification-curve] landmarks and grace_periods would have no effect: treatment starts at "
                 "time zero. Leave them out"
             )
-        yield specification_curve(begun.question, _fixed_cells(begun, left_out, axes))
+        yield specification_curve(begun.question, _fixed_cells(begun, left_out, axes), begun.each)
         return
     own = begun.protocol.time_zero
     marks = _parsed(landmarks) if landmarks else own.landmark or _parsed(LANDMARKS)
     periods = _parsed(grace_periods) if grace_periods else own.grace_period or _parsed(GRACE_PERIODS)
     timed = _Timed(begun=begun, cohort=begun.time_zero, left_out=left_out)
-    yield specification_curve(begun.question, timed.cells(axes, marks, periods))
+    yield specification_curve(begun.question, timed.cells(axes, marks, periods), begun.each)
 
 
 def _parsed(texts: Sequence[str]) -> tuple[Duration, ...]:
@@ -95,18 +95,19 @@ def _singles(begun: Probe) -> dict[str, tuple[str, ...]]:
 
 def _fixed_cells(begun: Probe, left_out: Mapping[str, Sequence[str]], axes: Axes) -> Iterator[Cell | Pruned]:
     question, protocol = begun.question, begun.protocol
+    outcome, horizon = question.outcome, question.horizon  # what goes to other workers is small without the question
     estimate = estimator(protocol)
     sets = list(covariate_sets(_by_missing(begun), left_out, dict(_alternatives(begun))))
 
     def weighted(cohort: Cohort, recipe: Recipe) -> Answer:
-        return estimate(cohort, question.outcome, weigh_by(cohort, recipe), question.horizon)
+        return estimate(cohort, outcome, weigh_by(cohort, recipe), horizon)
 
     def conditional(cohort: Cohort, recipe: Recipe) -> Answer:
-        return conditional_answer(cohort, cohort.risk_table(question.outcome), recipe, protocol)
+        return conditional_answer(cohort, cohort.risk_table(outcome), recipe, protocol)
 
     yield Cell(
         choices=_bare(NAIVE, UNADJUSTED),
-        answer=partial(estimate, question.cohort, question.outcome, None, question.horizon),
+        answer=partial(estimate, question.cohort, outcome, None, horizon),
         against=("adjusts for nothing",),
     )
     yield from weighted_cells(sets, question.recipe, weighted, design=WEIGHTED, axes=axes)
@@ -183,16 +184,16 @@ class _Timed:
 
     def ever_or_never(self, axes: Axes) -> Iterator[Cell | Pruned]:
         """Yield the comparisons that take ever treated as an arm from time zero on."""
-        question = self.begun.question
+        outcome, horizon = self.begun.question.outcome, self.begun.question.horizon
         estimate = estimator(self.begun.protocol)
 
         def weighted(cohort: Cohort, recipe: Recipe) -> Answer:
-            return estimate(cohort, question.outcome, weigh_by(cohort, recipe), question.horizon)
+            return estimate(cohort, outcome, weigh_by(cohort, recipe), horizon)
 
         design = "ever against never treated"
         yield Cell(
             choices=_bare(design, UNADJUSTED),
-            answer=partial(estimate, self.cohort, question.outcome, None, question.horizon),
+            answer=partial(estimate, self.cohort, outcome, None, horizon),
             against=(_IMMORTAL, "adjusts for nothing"),
         )
         only = replace(axes, populations=(Estimand.ATE,), truncations=(None,), trims=(None,))
@@ -214,7 +215,7 @@ class _Timed:
     def landmark(self, axes: Axes, mark: Duration) -> Iterator[Cell | Pruned]:
         """Yield the comparisons from a landmark on, with what is known by then and without."""
         question, protocol = self.begun.question, self.begun.protocol
-        estimate = estimator(protocol)
+        outcome, estimate = question.outcome, estimator(protocol)
         left = question.horizon - mark.to(self.cohort.time_unit)
         design = f"landmark at {mark}"
         if left <= 0:
@@ -222,7 +223,7 @@ class _Timed:
             return
 
         def weighted(cohort: Cohort, recipe: Recipe) -> Answer:
-            return estimate(cohort, question.outcome, weigh_by(cohort, recipe), left)
+            return estimate(cohort, outcome, weigh_by(cohort, recipe), left)
 
         for columns in dict.fromkeys((self.changing_columns, ())):
             time_zero = protocol.time_zero.model_copy(
@@ -230,7 +231,7 @@ class _Timed:
             )
             asked = protocol.model_copy(update={"time_zero": time_zero})
             try:
-                later = emulate(self.cohort, asked, question.outcome).cohort
+                later = emulate(self.cohort, asked, outcome).cohort
             except CausalS4Error as error:
                 yield Cell(choices=_bare(design, "none"), answer=partial(_refuse, error))
                 continue
@@ -242,14 +243,14 @@ class _Timed:
 
     def changing(self) -> Iterator[Cell | Pruned]:
         """Yield Cox models of treatment as it changes, given covariates of time zero."""
-        question = self.begun.question
+        outcome = self.begun.question.outcome
         time_zero = self.begun.protocol.time_zero.model_copy(
             update={"design": Design.TIME_DEPENDENT, "time_varying": (), "landmark": (), "grace_period": ()}
         )
         asked = self.begun.protocol.model_copy(update={"time_zero": time_zero})
 
         def conditional(cohort: Cohort, recipe: Recipe) -> Answer:
-            table = emulate(cohort, asked, question.outcome).table
+            table = emulate(cohort, asked, outcome).table
             return conditional_answer(cohort, table, recipe, asked, clustered=True)
 
         sets = covariate_sets({"none": self.cohort}, self._own_left_out())

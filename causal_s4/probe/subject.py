@@ -11,6 +11,7 @@ from causal_s4.protocol.vocabulary import Design
 from causal_s4.results import Benchmark, EffectEstimate, SensitivityResult
 from causal_s4.sensitivity import follow_up, weighting_grids
 from causal_s4.sensitivity.question import Question
+from causal_s4.sensitivity.specification_curve import Each, one_after_another
 
 COMMON = 0.15
 """An outcome that more of the patients than this have had is common: a hazard ratio is no risk ratio."""
@@ -40,6 +41,8 @@ class Probe:
         Other sets that suffice under the graph: what they are called, and their columns.
     time_zero : Cohort or None
         The patients at time zero, where treatment starts later; None where arms are fixed from time zero on.
+    each : callable
+        Makes the rows of a grid, here or elsewhere.
     """
 
     question: Question
@@ -50,6 +53,7 @@ class Probe:
     benchmarks: tuple[Benchmark, ...]
     alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     time_zero: Cohort | None = None
+    each: Each = one_after_another
 
     @property
     def frequency(self) -> str:
@@ -95,7 +99,19 @@ def covariates(begun: Probe) -> str:
 
 def losses(begun: Probe) -> str:
     """Return why an analysis of patients who left has no object; empty when it has."""
+    if begun.protocol.time_zero.design is Design.TIME_DEPENDENT:
+        return "a Cox model of treatment as it changes has no arms in which those who left could go on"
+    model = begun.protocol.initiation
+    if model is not None and model.loss_weights:
+        return "those who stay stand in for those who left already, by [initiation] loss_weights"
     return "" if follow_up.lost(begun.question).any() else "nobody left follow-up before the horizon"
+
+
+def informative_losses(begun: Probe) -> str:
+    """Return why nothing can be assumed of patients who left; empty when it can."""
+    if begun.question.competes and not begun.question.fixed_arms:
+        return "events compete, and of which kind those after leaving would be is not modelled"
+    return losses(begun)
 
 
 def truncation(begun: Probe) -> str:

@@ -106,7 +106,12 @@ def confounders(
         prevalence_control=prevalence_control,
         confounder_hazard_ratio=confounder_hazard_ratio,
     )
-    yield begun.about(result, Measure.HAZARD_RATIO)
+    yield begun.about(result, _hazard_scale(result))
+
+
+def _hazard_scale(result: SensitivityResult) -> str:
+    """Return what an adjusted hazard ratio is called: where the outcome is common it was put on another scale."""
+    return "hazard ratio as a risk ratio" if result.parameters["hr_correction"] else str(Measure.HAZARD_RATIO)
 
 
 def tipping(
@@ -138,7 +143,7 @@ def probabilistic(begun: Probe, *, priors: Sequence[str] = (), draws: int = 50_0
             level=begun.question.level,
             hr_correction=begun.frequency == "common",
         )
-        yield begun.about(result, Measure.HAZARD_RATIO)
+        yield begun.about(result, _hazard_scale(result))
 
 
 def left_out(begun: Probe, *, groups: Mapping[str, Sequence[str]] | None = None) -> Results:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from causal_s4.cohort import Cohort
+from causal_s4.cohort.columns import absent_columns
 from causal_s4.design_matrix import DesignMatrix, build_design_matrix
-from causal_s4.errors import ConvergenceError, OverlapError, Problem, SeparationError
+from causal_s4.errors import ConvergenceError, OverlapError, Problem, SeparationError, UsageError
 from causal_s4.kernels.firth import fit_firth
 from causal_s4.kernels.logistic import LogisticFit, fit_logistic
 from causal_s4.results import Floats, Ints
@@ -27,7 +28,12 @@ def covariate_matrix(
     covariates: Sequence[str] | None = None,
 ) -> DesignMatrix:
     """Return the matrix of the model's terms, without intercept."""
-    frame = cohort.covariates if covariates is None else cohort.covariates[list(covariates)]
+    frame = cohort.covariates
+    if covariates is not None:
+        absent = absent_columns(frame, covariates)
+        if absent:
+            raise UsageError("the propensity model names covariates that the cohort does not have", absent)
+        frame = frame[list(covariates)]
     return build_design_matrix(frame, splines=splines, log1p=log1p, interactions=interactions)
 
 

@@ -11,7 +11,7 @@ from statistics import median
 from textwrap import fill, wrap
 from typing import Any
 
-from causal_s4.protocol.vocabulary import Measure
+from causal_s4.protocol.vocabulary import Estimand, Measure
 from causal_s4.report import doubt_tables, prose
 from causal_s4.report.doubt_figures import CHOICES
 from causal_s4.report.reading import Reading, capital, clean, mid, plural
@@ -83,6 +83,7 @@ _UNSAID = {
     "risk_ratio_upper",
     "measure",
     "sentence",
+    "solved_for",
     "strongest",
     "range",
     "scale",
@@ -240,7 +241,8 @@ def _odds(reading: Reading) -> Iterator[str]:
         if result.parameters.get("solved_for") != "lambda" or result.value is None or result.value <= 1:
             continue
         said = (
-            f"The {_measure(result)} could be zero once the odds of treatment of like patients differ by a factor of "
+            f"The {' '.join(filter(None, (_measure(result), _elsewhere(reading, result))))} could be zero once the odds of "
+            f"treatment of like patients differ by a factor of "
             f"{write.ratio(result.value)}"
         )
         strongest = _strongest_odds(reading)
@@ -292,13 +294,23 @@ def _measure(result: SensitivityResult) -> str:
 
 
 def _about(reading: Reading, result: SensitivityResult) -> str:
-    outcome = clean(str(result.target.get("outcome") or ""))
+    measure = _measure(result)
+    outcome = "" if measure in _WITHOUT_OUTCOME else clean(str(result.target.get("outcome") or ""))
     at = result.target.get("horizon")
-    said = [_measure(result), f"for {mid(outcome)}" if outcome else ""]
-    said.append(
-        f"at {reading.duration(float(at))}" if at is not None and _measure(result) != Measure.HAZARD_RATIO else ""
-    )
+    said = [measure, f"for {mid(outcome)}" if outcome else "", _elsewhere(reading, result)]
+    said.append(f"at {reading.duration(float(at))}" if at is not None and measure != Measure.HAZARD_RATIO else "")
     return " ".join(filter(None, said))
+
+
+_WITHOUT_OUTCOME = ("odds of treatment", "covariates by population")
+
+
+def _elsewhere(reading: Reading, result: SensitivityResult) -> str:
+    """Return whom an analysis is about where that is not whom the study is about."""
+    own, population = reading.result.protocol.estimand, result.target.get("population")
+    if own is None or population == own.population or population not in list(Estimand):
+        return ""
+    return f"in the {reading.population(str(population))}"
 
 
 # --- answers at a glance --------------------------------------------------------------------------
@@ -497,6 +509,8 @@ def _name(result: SensitivityResult) -> str:
         return "Where the bounds reach zero"
     if _kind(result) == _ODDS_BENCHMARK:
         return "What leaving a covariate out does to the odds of treatment"
+    if result.method == "simulated confounder":
+        return f"Simulated confounder, {'weighted' if 'weights' in result.parameters else 'multivariable model'}"
     if result.method == "informative censoring" and "weights" in result.parameters:
         return "Weights for loss to follow-up"
     if result.method == "estimand switch" and result.value is None:
@@ -596,7 +610,10 @@ def _answer_tipping(reading: Reading, result: SensitivityResult, together: Toget
 
 
 def _answer_probabilistic(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    return "; ".join(f"{_number(reading, each, each.value)} ({_range(reading, each)})" for each in together)
+    return "; ".join(
+        f"{_setting(each.parameters.get('priors'))}: {_number(reading, each, each.value)} ({_range(reading, each)})"
+        for each in together
+    )
 
 
 def _answer_bounds(reading: Reading, result: SensitivityResult, together: Together) -> str:

@@ -20,7 +20,7 @@ from causal_s4.report.figures import (
     fixed_ticks,
     new_figure,
 )
-from causal_s4.report.reading import Reading, capital, clean, pretty
+from causal_s4.report.reading import Reading, capital, clean, mid, pretty
 from causal_s4.results import CloneFlow, CloneFlowRow, SensitivityResult
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def specifications(reading: Reading, result: SensitivityResult, *, width: float 
     rows = _estimated(result)
     choices = _choices(reading, rows)
     names = [(key, level) for key, levels in choices.items() for level in levels]
-    left = 1.35 if width < _NARROW else 2.0
+    left = 1.35 if width < _NARROW else 2.2
     top, bottom, step, plot = 0.25, 0.1, 0.165, 2.1
     below = step * (len(names) + 0.6 * len(choices))
     height = top + plot + 0.12 + below + bottom
@@ -238,7 +238,7 @@ def specifications(reading: Reading, result: SensitivityResult, *, width: float 
     for key, levels in choices.items():
         for level in levels:
             ticks.append(y)
-            labels.append(clean(f"{pretty(key)}: {level.replace('_', ' ')}", 22 if width < _NARROW else 34))
+            labels.append(clean(f"{pretty(key)}: {_in_words(reading, level)}", 22 if width < _NARROW else 40))
             made = np.array([_level(row, key) == level for row in rows])
             solid = np.array([bool(row.get("admissible")) for row in rows])
             lower.scatter(x[made & solid], np.full((made & solid).sum(), y), s=7, color=BLUE, zorder=3)
@@ -272,6 +272,16 @@ def _level(row: Mapping[str, Any], key: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return clean(f"{value:g}" if isinstance(value, float) else str(value))
+
+
+_LEFT_OUT = "without "
+
+
+def _in_words(reading: Reading, level: str) -> str:
+    """Return a level of a choice as words, a covariate that was left out by its name."""
+    if not level.startswith(_LEFT_OUT):
+        return level.replace("_", " ")
+    return f"{_LEFT_OUT}{mid(clean(reading.covariate(level.removeprefix(_LEFT_OUT))))}"
 
 
 def _draw_estimates(axes: Axes, reading: Reading, rows: Sequence[Mapping[str, Any]], unit: str) -> None:

@@ -97,6 +97,8 @@ _TURNS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 def printable(text: str) -> str:
     """Return the text without control characters (line breaks stay) and without those that turn its direction."""
+    if text.isprintable():
+        return text
     return "".join(c for c in text if c == "\n" or not (c in _TURNS or unicodedata.category(c) in ("Cc", "Cs")))
 
 

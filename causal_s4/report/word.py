@@ -32,6 +32,8 @@ _MARGIN = 0.8  # inches
 _PAPER = (8.27, 11.69)  # A4, inches
 _LANDSCAPE = _PAPER[1] - 2 * _MARGIN
 _PORTRAIT = _PAPER[0] - 2 * _MARGIN
+# A table of a sensitivity analysis longer than a page is cut; the workbook has it whole.
+_MOST_ROWS = 25
 _OF_DOUBT = ("contour", "specifications")
 """Figures that stand in the section on doubt."""
 _LONGEST_WORD, _LONGEST_CELL = 1.6, 1.7  # inches
@@ -273,11 +275,10 @@ def findings_table(reading: Reading) -> Table | None:
 
 def _shortened(table: Table) -> Table:
     """Return a table of a sensitivity analysis with no more rows than a page has room for."""
-    left = len(table.rows) - doubt.MOST_ROWS
-    if left <= 0:
+    if len(table.rows) <= _MOST_ROWS:
         return table
-    note = f"The first {doubt.MOST_ROWS} of {len(table.rows)} rows; tables.xlsx has all of them."
-    return replace(table, rows=table.rows[: doubt.MOST_ROWS], notes=(*table.notes, note))
+    note = f"The first {_MOST_ROWS} of {len(table.rows)} rows; tables.xlsx has all of them."
+    return replace(table, rows=table.rows[:_MOST_ROWS], notes=(*table.notes, note))
 
 
 # --- the table as XML -----------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from causal_s4.background import begin
 from causal_s4.errors import InputError, Problem, UsageError
 from causal_s4.report.reading import Reading
 from causal_s4.report.results_json import SCHEMA, results_json
@@ -75,7 +76,7 @@ def contents(result: StudyResult) -> dict[str, bytes]:
     for name, text in sheets(reading).items():
         files[f"tables/{name}"] = text.encode()
     finish_drawing()
-    files["report.html"] = render(reading, drawn).encode()
+    page = begin(render, reading, drawn)
     pictures = {name: drawing.png() for name, drawing in drawn.items()}
     for name, drawing in drawn.items():
         # The diagram's own drawing is the one that the page shows.
@@ -83,6 +84,7 @@ def contents(result: StudyResult) -> dict[str, bytes]:
         files[f"figures/{name}.svg"] = vectors.encode()
         files[f"figures/{name}.png"] = pictures[name]
     files["report.docx"] = report_docx(reading, drawn, pictures)
+    files["report.html"] = page().encode()
     files[CHECKSUMS] = "".join(f"{_digest(data)}  {name}\n" for name, data in sorted(files.items())).encode()
     return files
 

@@ -57,6 +57,9 @@ class Checker:
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
             self.refuse(where, f"found {type(value).__name__}", expected=expected)
             return False
+        if isinstance(value, int) and abs(value) >= 2**64:
+            self.refuse(where, "found a number beyond what is computed with", expected=expected)
+            return False
         fits = bool(math.isfinite(value) and above < value < below and at_least <= value <= at_most)
         if not fits:
             self.refuse(where, f"found {value:g}", expected=expected)

@@ -245,7 +245,14 @@ def confounder_array(
     adjusted = [row["value"] for row in table]
     return SensitivityResult(
         method="confounder array",
-        parameters={"effect": effect, "effect_lower": lower, "effect_upper": upper, "hr_correction": hr_correction},
+        parameters={
+            "effect": effect,
+            "effect_lower": lower,
+            "effect_upper": upper,
+            "hr_correction": hr_correction,
+            "range": "value is the estimate without one, lower and upper are those of the estimates in the table",
+        },
+        value=ratio.value,
         lower=min(adjusted),
         upper=max(adjusted),
         unit=unit_of(hr_correction),

@@ -10,14 +10,13 @@ import pandas as pd
 
 from causal_s4.design_matrix import build_design_matrix
 from causal_s4.errors import ConvergenceError, Problem, QuestionError, UsageError
-from causal_s4.kernels.logistic import fit_logistic
+from causal_s4.kernels.firth import expit
 from causal_s4.kernels.risk_sets import RiskSets
+from causal_s4.kernels.weak_prior import Posterior, standardised
 from causal_s4.results import Floats, SensitivityResult
-from causal_s4.sensitivity.offset_fits import expit
 from causal_s4.sensitivity.question import Answer, Question, pooled
 
 _TRIES = 20
-_SWEEPS, _SETTLED = 50, 1e-3
 
 
 def misclassification(
@@ -63,8 +62,9 @@ def misclassification(
     Notes
     -----
     The true value is drawn by Bayes' theorem given the record and a logistic model of the true value on arm,
-    event, cumulative hazard and the other covariates, fitted to a resample by expectation maximisation. Fox,
-    Lash & Greenland 2005, 10.1093/ije/dyi184; Carroll et al. 2006, 10.1201/9781420010138.
+    event, cumulative hazard and the other covariates, fitted to a resample by the likelihood of the record, with a
+    weak normal prior: a resample that separates the patients is no reason to draw another. Fox, Lash & Greenland
+    2005, 10.1093/ije/dyi184; Carroll et al. 2006, 10.1201/9781420010138.
     """
     recorded, yes, no = _two_values(question, column, level)
     _check(sensitivity, specificity, patients, imputations)
@@ -156,9 +156,7 @@ def _design(question: Question, column: str) -> Floats:
     hazard = sets.between(sets.events(np.ones(len(arm))) / sets.at_risk(np.ones(len(arm))))
     others = question.cohort.covariates.drop(columns=column)
     terms = build_design_matrix(others).matrix if len(others.columns) else np.empty((len(arm), 0))
-    spread = terms.std(axis=0)
-    scaled = (terms - terms.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    return np.column_stack([np.ones(len(arm)), arm, died, arm * died, hazard, arm * hazard, scaled])
+    return standardised(np.column_stack([arm, died, arm * died, hazard, arm * hazard, terms]))
 
 
 def _chance(
@@ -168,18 +166,8 @@ def _chance(
     if not 1 - sp < recorded.mean() < se:
         return None
     resample = generator.integers(0, recorded.size, recorded.size)
-    record, rows = recorded[resample], design[resample]
-    share = np.full(recorded.size, (recorded.mean() - (1 - sp)) / (se + sp - 1))
-    both, truth = np.vstack([rows, rows]), np.repeat([1, 0], recorded.size)
-    for _ in range(_SWEEPS):
-        truly = _given_record(record, share, se, sp)
-        fit = fit_logistic(both, truth, weight=np.concatenate([truly, 1 - truly]))
-        if not fit.converged:
-            return None
-        before, share = share, fit.probability[: recorded.size]
-        if np.abs(share - before).max() < _SETTLED:
-            break
-    return _given_record(recorded, expit(design @ fit.coefficient), se, sp)
+    model = Posterior.fit(design[resample], recorded[resample], sensitivity=se, specificity=sp)
+    return _given_record(recorded, expit(design @ model.coefficient), se, sp)
 
 
 def _given_record(record: np.ndarray, share: Floats, se: float, sp: float) -> Floats:

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from causal_s4.errors import ConvergenceError
+from causal_s4.kernels.firth import expit
 from causal_s4.kernels.risk_sets import RiskSets
 from causal_s4.results import Floats, Ints
 
 _TOLERANCE = 1e-9
 _STEPS = 50
-
-
-def expit(values: Floats) -> Floats:
-    """Return 1 / (1 + exp(-values))."""
-    return np.asarray(0.5 * (1 + np.tanh(values / 2)))
 
 
 class LogisticWithOffset:

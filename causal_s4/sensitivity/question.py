@@ -222,15 +222,21 @@ class Question:
         weights: Weights | None = None,
         more: Callable[[Answer], Mapping[str, Any]] = lambda answer: {},
     ) -> dict[str, Any]:
-        """Return a row of a table; one that cannot be had says why instead of stopping the others.
+        """Return a row of a table, the answer made again as by :meth:`answer`; ``more`` reads further cells off it."""
+        return self.row_of(labels, lambda: self.answer(cohort, recipe, weights), more)
 
-        ``more`` reads further cells off the answer.
-        """
+    def row_of(
+        self,
+        labels: Mapping[str, Any],
+        answer: Callable[[], Answer],
+        more: Callable[[Answer], Mapping[str, Any]] = lambda answer: {},
+    ) -> dict[str, Any]:
+        """Return a row of a table; one that cannot be had says why instead of stopping the others."""
         try:
-            answer = self.answer(cohort, recipe, weights)
+            found = answer()
         except CausalS4Error as error:
             return {**labels, **dict.fromkeys(self.answered.cells()), "note": error.message}
-        return {**labels, **answer.cells(), **more(answer)}
+        return {**labels, **found.cells(), **more(found)}
 
     def with_outcome(self, time: Floats, event: Any) -> Cohort:
         """Return the cohort with this outcome's time and event replaced."""

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from causal_s4.kernels.firth import expit
 from causal_s4.results import Floats, Ints, SensitivityResult
 from causal_s4.sensitivity.checks import Checker
-from causal_s4.sensitivity.offset_fits import CoxWithOffset, LogisticWithOffset, expit
+from causal_s4.sensitivity.offset_fits import CoxWithOffset, LogisticWithOffset
 
 _ASSUMPTIONS = (
     "one binary unmeasured confounder, independent of the measured covariates before treatment",
@@ -212,7 +213,16 @@ def simulated_confounder_grid(
     return SensitivityResult(
         method="simulated confounder",
         target={"measure": "hazard ratio", "population": "conditional"},
-        parameters={"prevalence": prevalence, "sweeps": sweeps, "burn_in": burn_in, "level": level},
+        parameters={
+            "prevalence": prevalence,
+            "sweeps": sweeps,
+            "burn_in": burn_in,
+            "level": level,
+            "range": "value is the estimate without one, lower and upper are those of the estimates in the table",
+        },
+        value=math.exp(_cox(cohort).fit(np.zeros(cohort.time.size)).coefficients[0]),
+        lower=min(row["value"] for row in table),
+        upper=max(row["value"] for row in table),
         unit="hazard ratio",
         direction="either way: down where both strengths have the same sign, up where they differ",
         assumptions=_ASSUMPTIONS,

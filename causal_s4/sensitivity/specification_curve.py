@@ -244,7 +244,19 @@ def missing_as_category(cohort: Cohort) -> Cohort:
     return replace(cohort, covariates=pd.DataFrame(columns))
 
 
-def specification_curve(question: Question, cells: Iterable[Cell | Pruned]) -> SensitivityResult:
+Row = dict[str, Any]
+Each = Callable[[Callable[[Cell], Row], Sequence[Cell]], list[Row]]
+"""Does something to each of several, here or elsewhere: their answers in order."""
+
+
+def one_after_another(function: Callable[[Cell], Row], cells: Sequence[Cell]) -> list[Row]:
+    """Do something to each of several cells, here."""
+    return [function(cell) for cell in cells]
+
+
+def specification_curve(
+    question: Question, cells: Iterable[Cell | Pruned], each: Each = one_after_another
+) -> SensitivityResult:
     """Return the estimate of every combination of choices that makes sense.
 
     Parameters
@@ -252,6 +264,8 @@ def specification_curve(question: Question, cells: Iterable[Cell | Pruned]) -> S
     question : Question
         The primary estimate.
     cells : iterable of Cell or Pruned
+    each : callable
+        Makes the row of each cell, so that others can share the work.
 
     Returns
     -------
@@ -266,13 +280,10 @@ def specification_curve(question: Question, cells: Iterable[Cell | Pruned]) -> S
     Steegen et al. 2016, 10.1177/1745691616658637; Simonsohn et al. 2020, 10.1038/s41562-020-0912-z. No test
     is made of the curve as a whole: its cells are the same patients over and over.
     """
-    rows: list[dict[str, Any]] = []
-    pruned: Counter[str] = Counter()
-    for cell in cells:
-        if isinstance(cell, Pruned):
-            pruned[cell.rule] += 1
-        else:
-            rows.append(_row(question, cell))
+    combinations = list(cells)
+    pruned = Counter(cell.rule for cell in combinations if isinstance(cell, Pruned))
+    names = tuple(question.answered.cells())  # and not the question itself, which would go to every worker
+    rows = each(partial(_row, names), [cell for cell in combinations if isinstance(cell, Cell)])
     done = sorted((row for row in rows if row["value"] is not None), key=lambda row: float(row["value"]))
     failed = [row for row in rows if row["value"] is None]
     admissible = [row for row in done if row["admissible"]]
@@ -310,11 +321,11 @@ def specification_curve(question: Question, cells: Iterable[Cell | Pruned]) -> S
     )
 
 
-def _row(question: Question, cell: Cell) -> dict[str, Any]:
+def _row(names: Sequence[str], cell: Cell) -> Row:
     try:
         answer = cell.answer()
     except CausalS4Error as error:
-        empty = {**dict.fromkeys(question.answered.cells()), "excludes_one": None}
+        empty = {**dict.fromkeys(names), "excludes_one": None}
         return {**cell.choices, **empty, "admissible": False, "note": error.message}
     ratio, reasons = answer.hazard_ratio, [*cell.against]
     if min(answer.ess_treated, answer.ess_control) < FEWEST:

@@ -307,7 +307,8 @@ def tipping_grid(
     for treated in prevalence_treated:
         for control in prevalence_control:
             pair = {"prevalence_treated": treated, "prevalence_control": control}
-            value, bound = _answers("confounder_hazard_ratio", ratio, {**pair, "confounders": 1.0})
+            found = _answers("confounder_hazard_ratio", ratio, {**pair, "confounders": 1.0})
+            value, bound = (hazard_ratio_of_risk_ratio(each) if hr_correction and each else each for each in found)
             table.append({**pair, "estimate": value, "interval_limit": bound})
     return SensitivityResult(
         method="tipping point",
@@ -319,7 +320,7 @@ def tipping_grid(
             "hr_correction": hr_correction,
             "solved_for": "confounder_hazard_ratio",
         },
-        unit=_unit("confounder_hazard_ratio", hr_correction),
+        unit="hazard ratio",
         direction=ratio.direction,
         assumptions=(*ASSUMPTIONS, CORRECTED if hr_correction else AS_GIVEN),
         table=tuple(table),

@@ -141,6 +141,32 @@ def test_grid_of_tipping_points() -> None:
     assert cells[0.5, 0.5]["estimate"] is None
 
 
+def test_a_confounder_of_a_common_outcome_that_tips_the_estimate_brings_it_to_no_effect() -> None:
+    grid = tipping_grid(
+        effect=0.7, lower=0.55, upper=0.89, prevalence_treated=[0.2], prevalence_control=[0.6], hr_correction=True
+    )
+    (row,) = grid.table
+    assert grid.unit == "hazard ratio"
+    for found, ratio in ((row["estimate"], 0.7), (row["interval_limit"], 0.89)):
+        back = adjust_for_confounder(
+            effect=ratio,
+            confounder_hazard_ratio=found,
+            prevalence_treated=0.2,
+            prevalence_control=0.6,
+            hr_correction=True,
+        )
+        assert back.value == pytest.approx(1, abs=1e-9)
+
+
+def test_an_array_names_the_estimate_without_a_confounder() -> None:
+    array = confounder_array(
+        effect=0.7, prevalence_treated=[0.3], prevalence_control=[0.3], confounder_hazard_ratio=[2], hr_correction=True
+    )
+    # as frequent in both arms, it moves nothing
+    assert array.value == pytest.approx(array.table[0]["value"])
+    assert array.unit == "risk ratio"
+
+
 @pytest.mark.parametrize(
     ("call", "named"),
     [

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from lifelines import CoxPHFitter, KaplanMeierFitter
 
-from causal_s4.cohort import Cohort
+from causal_s4.cohort import Cohort, RiskTable
 from causal_s4.errors import UsageError
 from causal_s4.kernels.kaplan_meier import KaplanMeier
 from causal_s4.kernels.risk_sets import RiskSets
-from causal_s4.probe.asking import estimator, weigh_by
+from causal_s4.probe.asking import estimator, table_estimator, weigh_by
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.results import Benchmark, EffectEstimate
@@ -25,7 +25,7 @@ from causal_s4.sensitivity.measured_strength import measured_strengths
 from causal_s4.sensitivity.misclassification import misclassification
 from causal_s4.sensitivity.negative_control import early_events, negative_exposures, negative_outcomes
 from causal_s4.sensitivity.pair_matching import greedy_pairs, matched_bounds
-from causal_s4.sensitivity.question import Answer, Question, Recipe, pooled
+from causal_s4.sensitivity.question import Answer, Question, Recipe, TableEstimator, pooled
 from causal_s4.sensitivity.refuters import refute
 from causal_s4.sensitivity.specification_curve import (
     Axes,
@@ -196,8 +196,14 @@ def test_early_deaths_excluded_is_the_estimate_of_those_who_stay(question: Quest
     assert found["left_out_treated"] + found["left_out_control"] == int((~stays).sum())
 
 
+def rows_of(question: Question) -> tuple[RiskTable, TableEstimator]:
+    """Return the rows of fixed arms with their weights, and what estimates from rows."""
+    table = replace(question.cohort.risk_table(), weights=question.answered.weights)
+    return table, table_estimator(Protocol.parse(PROTOCOL))
+
+
 def test_loss_bounds_are_weighted_shares(question: Question) -> None:
-    result = loss_bounds(question)
+    result = loss_bounds(question, *rows_of(question))
     gone, weight, treated = lost(question), question.answered.weights.values, question.cohort.treatment == 1
     alive = question.data.time >= 24.0
 
@@ -214,9 +220,9 @@ def test_loss_bounds_are_weighted_shares(question: Question) -> None:
 
 def test_informative_censoring_runs_from_as_observed_to_the_bounds(question: Question) -> None:
     pairs = [(1.0, 1.0), (1e5, 1e-5), (1e-5, 1e5)]
-    result = informative_censoring(question, multipliers=pairs, imputations=8)
+    result = informative_censoring(question, *rows_of(question), multipliers=pairs, imputations=8)
     observed, same, worst, best = (row["survival_difference"] for row in result.table)
-    bounds = loss_bounds(question)
+    bounds = loss_bounds(question, *rows_of(question))
     assert same == pytest.approx(observed, abs=0.02)
     assert worst == pytest.approx(bounds.lower, abs=0.01)
     assert best == pytest.approx(bounds.upper, abs=0.01)
@@ -326,6 +332,16 @@ def test_a_misrecorded_confounder_is_put_right() -> None:
     # burden confounds towards benefit; recorded with error it is adjusted for in part
     assert abs(np.log(corrected["value"]) - right.theta) < 0.4 * abs(np.log(as_recorded["value"]) - right.theta)
     assert corrected["lower"] < right.value < corrected["upper"]
+
+
+def test_few_patients_whom_the_model_separates_are_no_reason_to_leave_draws_out() -> None:
+    patients = frame(80, 3)
+    # everybody with the burden was old: its model has no maximum without a prior
+    patients["burden"] = (patients["age"] > 0.3).astype(int)
+    patients["age"] = patients["age"].round(1)
+    result = misclassification(ask(patients), column="burden", sensitivity=0.85, specificity=0.9, imputations=10)
+    assert result.parameters["rejected"] == 0
+    assert 0 < result.table[1]["lower"] < result.table[1]["value"] < result.table[1]["upper"]
 
 
 def test_a_correction_needs_a_covariate_of_two_values(question: Question) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 from lifelines import CoxPHFitter
+from scipy.special import expit
 
 from causal_s4.errors import ConvergenceError, UsageError
 from causal_s4.sensitivity import (
@@ -15,7 +16,7 @@ from causal_s4.sensitivity import (
     simulated_confounder_estimates,
     simulated_confounder_grid,
 )
-from causal_s4.sensitivity.offset_fits import CoxWithOffset, LogisticWithOffset, expit
+from causal_s4.sensitivity.offset_fits import CoxWithOffset, LogisticWithOffset
 from causal_s4.sensitivity.simulated_confounder import pool
 
 
@@ -151,6 +152,13 @@ def test_grid_and_seed() -> None:
     grid = simulated_confounder_grid(cohort, **call, seed=3)
     assert grid == simulated_confounder_grid(cohort, **call, seed=3)
     assert len(grid.table) == 4
+    values = [row["value"] for row in grid.table]
+    assert (grid.lower, grid.upper) == (min(values), max(values))
+    frame = pd.DataFrame(cohort.covariates, columns=["x", "y"]).assign(
+        a=cohort.treatment, time=cohort.time, event=cohort.event
+    )
+    without = CoxPHFitter().fit(frame, "time", "event").params_["a"]
+    assert np.log(grid.value) == pytest.approx(without, abs=1e-4)
     # a cell has its own stream, so that the grid may be cut in pieces
     stream = np.random.SeedSequence(3, spawn_key=(2,))
     alone = simulated_confounder(
