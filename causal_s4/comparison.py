@@ -13,12 +13,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from causal_s4.cohort import Cohort, RiskTable
 from causal_s4.errors import ConvergenceError
 from causal_s4.inference.influence import curve_variance, influence, row_weights, standard_errors
 from causal_s4.kernels.balance import effective_sample_size
+from causal_s4.kernels.normal import critical_value, two_sided
 from causal_s4.kernels.risk_sets import merge_close
 from causal_s4.propensity.models import covariate_matrix
 from causal_s4.protocol.protocol import Protocol
@@ -160,7 +160,7 @@ def _curve(comparison: Comparison, curve: ArmCurve, risk_times: Floats) -> Survi
     fit = curve.fit
     std_error = np.concatenate([[0.0], np.sqrt(_curve_variance(comparison, curve))])
     survival = np.concatenate([[1.0], fit.survival])
-    z = norm.ppf(0.5 + comparison.level / 2)
+    z = critical_value(comparison.level)
     lower, upper = _cloglog(survival, std_error, z)
     weight = comparison.weight[curve.rows]
     at_risk, ess = [], []
@@ -251,7 +251,7 @@ def functionals_of(comparison: Comparison, horizons: Sequence[float]) -> tuple[l
 
 
 def _estimate(comparison: Comparison, each: Functional, std_error: float) -> EffectEstimate:
-    z = float(norm.ppf(0.5 + comparison.level / 2))
+    z = critical_value(comparison.level)
     low, high = each.theta - z * std_error, each.theta + z * std_error
     value, lower, upper, p_value = each.theta, _number(low), _number(high), None
     if each.scale == "log":
@@ -260,7 +260,7 @@ def _estimate(comparison: Comparison, each: Functional, std_error: float) -> Eff
         limits = _cloglog(np.array([each.theta]), np.array([std_error]), z)
         lower, upper = _number(float(limits[0][0])), _number(float(limits[1][0]))
     if each.arm is None:
-        p_value = float(2 * norm.sf(abs(each.theta) / std_error)) if std_error > 0 else None
+        p_value = two_sided(each.theta / std_error) if std_error > 0 else None
     n, events, ess = comparison.counts(each.arm)
     return EffectEstimate(
         outcome=comparison.table.outcome,
@@ -300,9 +300,7 @@ def _medians(comparison: Comparison, fits: dict[Arm, ArmCurve]) -> Iterable[Effe
     """Median survival by arm; its interval holds the times whose interval of S(t) contains one half."""
     for arm, curve in fits.items():
         fit = curve.fit
-        band = _cloglog(
-            fit.survival, np.sqrt(_curve_variance(comparison, curve)), float(norm.ppf(0.5 + comparison.level / 2))
-        )
+        band = _cloglog(fit.survival, np.sqrt(_curve_variance(comparison, curve)), critical_value(comparison.level))
         n, events, ess = comparison.counts(arm)
         yield EffectEstimate(
             outcome=comparison.table.outcome,
@@ -416,7 +414,7 @@ def score_test(comparison: Comparison) -> ScoreTest:
         population=comparison.population,
         test="score test of no effect, influence-function variance",
         z=z,
-        p_value=float(2 * norm.sf(abs(z))),
+        p_value=two_sided(z),
     )
 
 
@@ -425,7 +423,7 @@ def hazards_check(comparison: Comparison, cuts: Sequence[float] = ()) -> Hazards
     table, weight = comparison.table, comparison.weight
     slope, gradient = hazard_ratio_trend(table, weight)
     std_error = float(standard_errors(comparison.phi(gradient)))
-    z = float(norm.ppf(0.5 + comparison.level / 2))
+    z = critical_value(comparison.level)
     periods: list[Any] = []
     edges = [0.0, *cuts, float(table.stop.max())]
     for begin, end in pairwise(edges):
@@ -439,7 +437,7 @@ def hazards_check(comparison: Comparison, cuts: Sequence[float] = ()) -> Hazards
         population=comparison.population,
         slope=slope,
         std_error=std_error,
-        p_value=float(2 * norm.sf(abs(slope) / std_error)) if std_error > 0 else float("nan"),
+        p_value=two_sided(slope / std_error) if std_error > 0 else float("nan"),
         periods=tuple(periods),
     )
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from causal_s4.cohort import Cohort, RiskTable
 from causal_s4.comparison import Comparison, effects_of, functionals_of
 from causal_s4.errors import ConvergenceError, Problem, UsageError
 from causal_s4.inference.intervals import Interval, bootstrap_interval, jackknife_std_error, normal_limits
 from causal_s4.inference.resampling import Replicates, Resampling, resample
+from causal_s4.kernels.normal import two_sided
 from causal_s4.kernels.replicate_weights import Failure
 from causal_s4.protocol.methods import INTERVALS
 from causal_s4.protocol.vocabulary import Arm, Measure
@@ -152,7 +152,7 @@ def _with_interval(
         found = Interval(std_error=std_error, lower=lower, upper=upper)
     p_value = None
     if each.p_value is not None and found.std_error > 0:
-        p_value = float(2 * norm.sf(abs(theta) / found.std_error))
+        p_value = two_sided(theta / found.std_error)
     return replace(
         each,
         std_error=_number(found.std_error),

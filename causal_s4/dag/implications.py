@@ -239,10 +239,10 @@ def _code_column(column: pd.Series) -> _Variable | str:
 
 
 def _normal_scores(values: Floats) -> Floats:
+    import pandas as pd
     from scipy.special import ndtri
-    from scipy.stats import rankdata
 
-    ranks = rankdata(values, nan_policy="omit")
+    ranks = pd.Series(values).rank().to_numpy()
     scores: Floats = ndtri((ranks - 0.5) / np.count_nonzero(~np.isnan(values)))
     return scores
 

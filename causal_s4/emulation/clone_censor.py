@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort, RiskTable
@@ -32,6 +31,7 @@ from causal_s4.emulation.timing import Density, Timing, check_timing, fixed_timi
 from causal_s4.emulation.weight_checks import clone_findings, cut_weights
 from causal_s4.errors import NoEventsError, Problem, UsageError
 from causal_s4.kernels.clone_factors import CloneWeighting
+from causal_s4.kernels.normal import critical_value, two_sided
 from causal_s4.protocol.vocabulary import Analysis, Estimand, TimeUnit
 from causal_s4.protocol.words import did_you_mean
 from causal_s4.results import Finding, Floats, RegressionRow, RegressionTable, Weights, read_only
@@ -547,7 +547,7 @@ def initiation_table(table: RiskTable, level: float = 0.95) -> RegressionTable |
     if weights is None or weights.coefficients is None or not weights.parts:
         return None
     std_error = np.sqrt(np.diag(np.linalg.inv(weights.parts[0].information)))
-    z = float(norm.ppf(0.5 + level / 2))
+    z = critical_value(level)
     return RegressionTable(
         outcome=weights.parts[0].name,
         rows=tuple(
@@ -557,7 +557,7 @@ def initiation_table(table: RiskTable, level: float = 0.95) -> RegressionTable |
                 std_error=float(se),
                 lower=float(np.exp(b - z * se)),
                 upper=float(np.exp(b + z * se)),
-                p_value=float(2 * norm.sf(abs(b / se))),
+                p_value=two_sided(b / se),
             )
             for term, b, se in list(zip(weights.terms, weights.coefficients, std_error, strict=True))[1:]
         ),

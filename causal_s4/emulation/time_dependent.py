@@ -8,13 +8,13 @@ handles the clock, and says nothing about survival under a strategy: Mantel & By
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
 
 from causal_s4.arguments import checked_arguments
 from causal_s4.cohort import Cohort, RiskTable
 from causal_s4.emulation.clones import treatment_start
 from causal_s4.errors import UsageError
 from causal_s4.kernels.cox import fit_cox
+from causal_s4.kernels.normal import two_sided
 from causal_s4.kernels.risk_sets import RiskSets, merge_close
 from causal_s4.protocol.vocabulary import UNADJUSTED, Analysis
 from causal_s4.results import Finding, Floats, Ints, ScoreTest, read_only
@@ -181,7 +181,7 @@ def mantel_byar(table: RiskTable, *, ties: str = "efron") -> ScoreTest:
         population=UNADJUSTED,
         test="Mantel-Byar",
         z=z,
-        p_value=float(2 * norm.sf(abs(z))),
+        p_value=two_sided(z),
     )
 
 

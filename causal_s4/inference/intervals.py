@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
+from causal_s4.kernels.normal import critical_value
 from causal_s4.results import Floats
 
 
@@ -75,7 +76,7 @@ def bootstrap_interval(
 
 def normal_limits(theta: float, std_error: float, level: float, scale: str) -> tuple[float, float]:
     """Return theta -/+ z standard errors; of a probability, through the complementary log-log scale."""
-    z = float(norm.ppf(0.5 + level / 2))
+    z = critical_value(level)
     if scale != "cloglog":
         return theta - z * std_error, theta + z * std_error
     if not 0 < theta < 1:
@@ -112,13 +113,13 @@ def _bca(theta: float, replicates: Floats, tail: float, phi: Floats | None) -> t
     below = float(np.mean(replicates < theta) + np.mean(replicates == theta) / 2)
     if not 0 < below < 1:
         return np.nan, np.nan
-    bias = float(norm.ppf(below))
+    bias = float(ndtri(below))
     total = 0.0 if phi is None else float((phi**2).sum())
     acceleration = float((phi**3).sum()) / (6 * total**1.5) if phi is not None and total > 0 else 0.0
 
     def limit(share: float) -> float:
-        shifted = bias + float(norm.ppf(share))
-        return _quantile(replicates, float(norm.cdf(bias + shifted / (1 - acceleration * shifted))))
+        shifted = bias + float(ndtri(share))
+        return _quantile(replicates, float(ndtr(bias + shifted / (1 - acceleration * shifted))))
 
     return limit(tail), limit(1 - tail)
 

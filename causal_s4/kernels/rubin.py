@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -31,20 +32,16 @@ class Pooled:
 
     def reach(self, level: float) -> float:
         """Return half the width of the interval."""
-        from scipy.stats import norm, t
-
         share = 0.5 + level / 2
-        return self.std_error * float(norm.ppf(share) if np.isinf(self.freedom) else t.ppf(share, self.freedom))
+        return self.std_error * float(ndtri(share) if np.isinf(self.freedom) else stdtrit(self.freedom, share))
 
     @property
     def p_value(self) -> float | None:
         """Two-sided, of no effect; None without a standard error."""
-        from scipy.stats import norm, t
-
         if not self.std_error > 0:
             return None
         z = abs(self.theta) / self.std_error
-        return float(2 * (norm.sf(z) if np.isinf(self.freedom) else t.sf(z, self.freedom)))
+        return float(2 * (ndtr(-z) if np.isinf(self.freedom) else stdtr(self.freedom, -z)))
 
 
 def rubin(theta: Sequence[float] | Floats, variance: Sequence[float] | Floats, patients: float) -> Pooled:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import norm
 
 from causal_s4.cohort import Cohort, RiskTable
 from causal_s4.comparison import Comparison
@@ -15,6 +14,7 @@ from causal_s4.emulation.trial import emulate
 from causal_s4.emulation.weight_checks import default_variance
 from causal_s4.errors import UsageError
 from causal_s4.inference.influence import standard_errors
+from causal_s4.kernels.normal import critical_value
 from causal_s4.propensity.models import covariate_matrix
 from causal_s4.propensity.weights import weigh
 from causal_s4.protocol.methods import stabilised
@@ -361,7 +361,7 @@ def answer_of(comparison: Comparison, horizon: float) -> Answer:
     named |= _lost_ratios(found, horizon, competing)
     phi = comparison.phi(np.column_stack([gradient for _, gradient in named.values()]))
     errors = standard_errors(phi)
-    z = float(norm.ppf(0.5 + comparison.level / 2))
+    z = critical_value(comparison.level)
     effects = {
         measure: _as_estimate(measure, float(theta), float(errors[j]), phi[:, j], z)
         for j, (measure, (theta, _)) in enumerate(named.items())

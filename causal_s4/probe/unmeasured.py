@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
+from causal_s4.kernels.normal import critical_value
 from causal_s4.probe.asking import RISK_RATIO, RMTL_RATIO
 from causal_s4.probe.subject import Probe, Results
 from causal_s4.propensity.weights import tilted_weights
@@ -203,7 +203,7 @@ def _simulated_curves(
         return np.array([each.theta for each in found]), np.array([each.std_error**2 for each in found])
 
     rows = []
-    reach = float(norm.ppf(0.5 + question.level / 2))
+    reach = critical_value(question.level)
     for place, (odds, hazard) in enumerate((a, b) for a in log_odds for b in log_hazard):
         theta, error = simulated_confounder_estimates(
             recorded,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
 
 from causal_s4.cohort import RiskTable
 from causal_s4.errors import ConvergenceError
 from causal_s4.kernels.cox import fit_cox
+from causal_s4.kernels.normal import critical_value, two_sided
 from causal_s4.kernels.risk_sets import RiskSets
 from causal_s4.results import Floats, RegressionRow, RegressionTable
 from causal_s4.survival.functionals import row_sets
@@ -75,7 +75,7 @@ def multivariable_cox(
         std_error = np.sqrt((by_patient**2).sum(axis=0)) / scale
     else:
         std_error = np.sqrt(np.diag(np.linalg.inv(fit.information))) / scale
-    spread = norm.ppf(0.5 + level / 2) * std_error
+    spread = critical_value(level) * std_error
     with np.errstate(over="ignore"):  # a hazard ratio for one unit of a column in tiny units
         ratio, lower, upper = np.exp([coefficient, coefficient - spread, coefficient + spread]).tolist()
     return RegressionTable(
@@ -87,7 +87,7 @@ def multivariable_cox(
                 std_error=float(std_error[j]),
                 lower=lower[j],
                 upper=upper[j],
-                p_value=float(2 * norm.sf(abs(coefficient[j] / std_error[j]))),
+                p_value=two_sided(coefficient[j] / std_error[j]),
             )
             for j, name in enumerate((treatment, *names))
         ),
