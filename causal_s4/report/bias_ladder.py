@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from causal_s4.errors import UsageError
 from causal_s4.protocol.vocabulary import Analysis, Measure
-from causal_s4.report.figures import Drawing, Scale, forest
+from causal_s4.report.drawing import Drawing
+from causal_s4.report.forest_figures import Scale, forest
 from causal_s4.report.numbers import style
 from causal_s4.report.plots import WIDTHS, Plot
 from causal_s4.report.reading import LadderRow

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from causal_s4.errors import UsageError
-from causal_s4.report.figures import Drawing, new_figure
+from causal_s4.report.drawing import Drawing, new_figure
 from causal_s4.report.reading import Reading, clean, join, mid
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from causal_s4.protocol.vocabulary import Arm, TimeUnit
-from causal_s4.report.figures import (
+from causal_s4.report.drawing import (
     BLUE,
     DOUBLE_COLUMN,
     FAINT,

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from causal_s4.protocol.vocabulary import Arm, Measure, TimeUnit
-from causal_s4.report.figures import axis_end, time_axis
+from causal_s4.report.curve_figures import axis_end, time_axis
 from causal_s4.report.reading import Reading, clean, mid
 from causal_s4.results import BalanceRow, EffectEstimate, SurvivalCurve
 

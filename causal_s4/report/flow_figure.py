@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from causal_s4.protocol.vocabulary import Arm
-from causal_s4.report.figures import COLOUR, DOUBLE_COLUMN, INK, MUTED, Drawing, new_figure
+from causal_s4.report.drawing import COLOUR, DOUBLE_COLUMN, INK, MUTED, Drawing, new_figure
 from causal_s4.report.reading import Reading, capital, clean, mid
 from causal_s4.results import AttritionStep
 

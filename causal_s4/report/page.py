@@ -21,7 +21,8 @@ from markupsafe import Markup
 from causal_s4.protocol.vocabulary import Arm, Measure
 from causal_s4.report import checklists, doubt, explore, prose, tables
 from causal_s4.report.draft import Draft
-from causal_s4.report.figures import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, file_suffix
+from causal_s4.report.drawing import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing
+from causal_s4.report.figures import file_suffix
 from causal_s4.report.manuscript import draft
 from causal_s4.report.numbers import NumberStyle, round_half_up
 from causal_s4.report.plots import every_drawing

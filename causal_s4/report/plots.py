@@ -18,7 +18,8 @@ from causal_s4.errors import InputError, UsageError
 from causal_s4.protocol.vocabulary import Measure
 from causal_s4.report.diagram import diagram
 from causal_s4.report.doubt_figures import clones_drawing, contour_drawing, specification_drawing
-from causal_s4.report.figures import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, drawings, figure_style, file_suffix
+from causal_s4.report.drawing import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, figure_style
+from causal_s4.report.figures import drawings, file_suffix
 from causal_s4.report.flow_figure import flow_drawing
 from causal_s4.report.reading import Reading, clean
 from causal_s4.results import CloneFlow, StudyResult

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from causal_s4.report import checklists, doubt, prose, tables
 from causal_s4.report.archive import without_times
 from causal_s4.report.draft import Draft
-from causal_s4.report.figures import Drawing
+from causal_s4.report.drawing import Drawing
 from causal_s4.report.manuscript import draft
 from causal_s4.report.reading import Reading, capital, clean
 from causal_s4.report.tables import Column, Row, Table

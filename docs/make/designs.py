@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causal_s4.report.figures import DOUBLE_COLUMN, figure_style, new_figure
+from causal_s4.report.drawing import DOUBLE_COLUMN, figure_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fixtures import make_result
 
-from causal_s4.report.figures import SINGLE_COLUMN, Drawing
+from causal_s4.report.drawing import SINGLE_COLUMN, Drawing
 from causal_s4.report.reading import Reading
 from causal_s4.report.write import contents
 

@@ -18,7 +18,7 @@ import pytest
 from causal_s4.errors import NoEventsError
 from causal_s4.protocol.protocol import Protocol
 from causal_s4.report import write
-from causal_s4.report.figures import SINGLE_COLUMN, Drawing
+from causal_s4.report.drawing import SINGLE_COLUMN, Drawing
 from causal_s4.results import EffectTable
 from causal_s4.study import Study
 

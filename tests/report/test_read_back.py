@@ -15,7 +15,7 @@ from matplotlib.image import imsave
 
 from causal_s4.errors import CausalS4Error, InputError, UsageError
 from causal_s4.report import write
-from causal_s4.report.figures import Drawing
+from causal_s4.report.drawing import Drawing
 from causal_s4.report.read_back import read_result, read_results_json
 from causal_s4.report.results_json import SCHEMA, STEPS, decoded, document_of, results_json
 from causal_s4.results import (

@@ -10,7 +10,7 @@ import pytest
 from fixtures import OS, RFS, make_balance, make_protocol, make_result
 
 from causal_s4.errors import UsageError
-from causal_s4.report import figures
+from causal_s4.report import balance_figures, drawing, figures, forest_figures
 from causal_s4.report.reading import Reading
 from causal_s4.results import EffectTable
 
@@ -44,7 +44,7 @@ def test_the_set_is_whole(drawn):
     assert list(drawn) == NAMES
 
 
-@pytest.mark.parametrize("width", [figures.DOUBLE_COLUMN, figures.SINGLE_COLUMN])
+@pytest.mark.parametrize("width", [drawing.DOUBLE_COLUMN, drawing.SINGLE_COLUMN])
 @pytest.mark.parametrize("name", NAMES[:4] + NAMES[-3:])
 def test_each_is_a_described_picture_inside_its_frame(drawn, name, width):
     svg = drawn[name].svg(width)
@@ -62,7 +62,7 @@ def test_the_same_result_gives_the_same_bytes(drawn):
     again = {each.name: each for each in figures.drawings(Reading(make_result()))}
     for name in ("ladder", "weights"):
         assert again[name].svg() == drawn[name].svg()
-        assert again[name].png(figures.SINGLE_COLUMN) == drawn[name].png(figures.SINGLE_COLUMN)
+        assert again[name].png(drawing.SINGLE_COLUMN) == drawn[name].png(drawing.SINGLE_COLUMN)
 
 
 def test_pictures_have_print_resolution(drawn):
@@ -94,8 +94,8 @@ def test_the_ladder_holds_every_estimate_and_the_published_one(drawn, reading):
 
 
 def test_the_love_plot_is_sorted_by_imbalance_before_weighting(reading):
-    with figures.figure_style():
-        axes = figures.love(reading).axes[0]
+    with drawing.figure_style():
+        axes = balance_figures.love(reading).axes[0]
         labels = [text.get_text() for text in axes.get_yticklabels()]
         before, after = (scatter.get_offsets()[:, 0] for scatter in axes.collections[1::2])
     order = sorted(make_balance().rows, key=lambda row: -abs(row.smd_before))
@@ -110,8 +110,8 @@ def test_intervals_too_long_for_the_axis_end_in_an_arrow(result):
         for each in result.effects
     )
     reading = Reading(replace(result, effects=EffectTable(estimates=wide)))
-    with figures.figure_style():
-        axes = figures.ladder(reading, RFS).axes[0]
+    with drawing.figure_style():
+        axes = forest_figures.ladder(reading, RFS).axes[0]
     low, high = axes.get_xlim()
     assert 0.3 < low < 1 < high < 3
     assert {"<", ">"} <= {line.get_marker() for line in axes.lines}
@@ -147,7 +147,7 @@ def test_what_is_not_there_is_not_drawn(result):
     bare = Reading(replace(result, weights=None, balance=None, curves=(), effects=EffectTable(estimates=())))
     assert [each.name for each in figures.drawings(bare)] == ["independencies"]  # needs the diagram only
     with pytest.raises(UsageError, match="no propensity scores"):
-        figures.overlap(bare)
+        balance_figures.overlap(bare)
 
 
 def test_outcomes_whose_names_have_no_letters_still_have_files(result):

@@ -15,7 +15,7 @@ from fixtures import DRAWING, RFS, make_protocol, make_result
 
 from causal_s4.errors import InputError, UsageError
 from causal_s4.report import write
-from causal_s4.report.figures import Drawing
+from causal_s4.report.drawing import Drawing
 from causal_s4.results import EffectTable
 
 ESTIMATE = {

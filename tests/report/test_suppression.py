@@ -12,7 +12,7 @@ from fixtures import OS, RFS, make_curve, make_protocol, make_result
 from test_read_back import everything
 
 from causal_s4.errors import UsageError
-from causal_s4.report import figures, spreadsheets
+from causal_s4.report import balance_figures, spreadsheets
 from causal_s4.report.manuscript import draft, markdown
 from causal_s4.report.page import render
 from causal_s4.report.reading import Reading
@@ -142,7 +142,7 @@ def test_the_bars_of_few_patients_are_empty(hidden):
         assert few.any()
         assert not np.array(getattr(after, arm))[few].any()
         assert not np.array(getattr(after, f"{arm}_weighted"))[few].any()
-    figures.overlap(Reading(hidden))
+    balance_figures.overlap(Reading(hidden))
 
 
 def test_two_steps_of_the_flow_become_one_where_their_difference_is_small():

@@ -14,7 +14,7 @@ from fixtures import OS, RFS, make_protocol, make_result
 
 from causal_s4.report import doubt
 from causal_s4.report.checklists import STROBE_RECORD, TARGET
-from causal_s4.report.figures import SINGLE_COLUMN
+from causal_s4.report.drawing import SINGLE_COLUMN
 from causal_s4.report.plots import every_drawing
 from causal_s4.report.reading import Reading
 from causal_s4.report.word import report_docx
