@@ -107,7 +107,7 @@ def run_study(protocol: Protocol, effort: Effort | None = None) -> StudyResult:
         found = answer_fixed_arms(population, protocol, identified, effort)
 
     adjustment = replace(identified, second_opinion=opinion())
-    findings = (
+    findings = each_once(
         *of_graph,
         *opinion_findings(adjustment.second_opinion),
         *found.cohort.findings,
@@ -350,6 +350,14 @@ def at_time_zero(adjustment: AdjustmentSet, protocol: Protocol) -> tuple[str, ..
 
 
 # --- what surrounds the answer ------------------------------------------------------------------
+
+
+def each_once(*findings: Finding) -> tuple[Finding, ...]:
+    """Return findings without those that two outcomes or analyses have in common and say in the same words."""
+    said: dict[tuple[str, str], Finding] = {}
+    for each in findings:
+        said.setdefault((each.code, each.message), each)
+    return tuple(said.values())
 
 
 def summarise_cohort(cohort: Cohort, others: Sequence[Cohort] = ()) -> CohortSummary:

@@ -37,6 +37,15 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return s4.Study.read(write_study(tmp_path_factory.mktemp("study"))).run()
 
 
+def test_what_outcomes_have_in_common_is_said_once(tmp_path: Path) -> None:
+    again = STUDY[STUDY.index("[[outcome]]") :].split("\n\n")[0].replace('"Overall survival"', '"Death, again"')
+    found = answer(tmp_path, study=f"{STUDY}\n{again}\n\n")
+    assert len(found.cohort.events) == 2  # each would say of itself that nobody knows when treatment started
+    said = [(finding.code, finding.message) for finding in found.findings]
+    assert [code for code, _ in said].count("start-of-treatment-unknown") == 1
+    assert len(said) == len(set(said))
+
+
 # --- the same bytes -----------------------------------------------------------------------------
 
 
