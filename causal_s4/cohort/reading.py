@@ -8,7 +8,8 @@ number. Nothing is skipped or padded: a row with too few or too many values is r
 
 A small file can claim, or unpack to, far more than memory holds. What is read is therefore bounded:
 :data:`MAX_FILE_BYTES`, :data:`MAX_UNPACKED_BYTES`, :data:`MAX_ROWS`, :data:`MAX_COLUMNS` and
-:data:`MAX_CELLS`. What lies beyond is refused, as far as the file says so before it is unpacked.
+:data:`MAX_CELLS`. What lies beyond is refused: before it is unpacked where the file says so, and where
+it says less than it holds, while it is unpacked. A text that many rows share is held, and counted, once.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ MAX_COLUMNS = 100_000
 """Columns that a file may have."""
 MAX_CELLS = 200_000_000
 """Rows times columns that are read, at most."""
+_STEP_ROWS = 4_096
+"""Rows of a parquet column that are unpacked before their size is looked at."""
 
 Read = Callable[[Path, list[str] | None], pd.DataFrame]
 
@@ -344,16 +347,64 @@ def _read_parquet(file: Path, columns: list[str] | None) -> pd.DataFrame:
     with pq.ParquetFile(file) as parquet:
         schema, metadata = parquet.schema_arrow, parquet.metadata
         chosen = columns if columns is not None else list(schema.names)
-        _refuse_bomb(file, metadata.num_rows, len(chosen))
         # Of whole row groups: asked about one column of a damaged group, the library ends the whole program.
-        unpacked = sum(metadata.row_group(k).total_byte_size for k in range(metadata.num_row_groups))
-        _refuse_unpacked(file, unpacked, MAX_FILE_BYTES)
-    text = [name for name in chosen if pa.types.is_string(schema.field(name).type)]
-    # A text that is stored once for many rows stays one object in memory.
-    with pq.ParquetFile(file, read_dictionary=text) as parquet:
-        # A stored pandas index is a column like any other here.
-        frame: pd.DataFrame = parquet.read(columns=chosen).to_pandas(ignore_metadata=True)
+        groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
+        rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
+        _refuse_bomb(file, rows, len(chosen))
+        _refuse_unpacked(file, sum(group.total_byte_size for group in groups), MAX_FILE_BYTES)
+    types = {name: schema.field(name).type for name in chosen}
+    _refuse_unpacked(
+        file, rows * sum(t.byte_width for t in types.values() if pa.types.is_fixed_size_binary(t)), MAX_FILE_BYTES
+    )
+    nested = [name for name in chosen if pa.types.is_nested(types[name])]
+    if nested:
+        raise DataError(
+            f"{file.name} has columns of lists or records",
+            [Problem(where=name, found=f"values of type {types[name]}", expected="one value a row") for name in nested],
+        )
+    if rows == 0:
+        return pd.DataFrame(columns=chosen)
+    text = [name for name in chosen if _is_text(types[name])]
+    unpacked: list[Any] = []
+    held = 0
+    with pq.ParquetFile(file) as parquet:
+        for name in chosen:
+            unpacked.append(_parquet_column(file, parquet, name, held))
+            held += unpacked[-1].get_total_buffer_size()
+    # A stored pandas index is a column like any other here.
+    frame: pd.DataFrame = pa.Table.from_arrays(unpacked, names=chosen).to_pandas(ignore_metadata=True)
     return frame.astype(dict.fromkeys(text, object))
+
+
+def _is_text(kind: Any) -> bool:
+    """Tell whether values of a parquet column have no width of their own."""
+    from pyarrow import types
+
+    return bool(
+        types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind)
+    )
+
+
+def _parquet_column(file: Path, parquet: Any, name: str, held: int) -> Any:
+    """Unpack one column, and stop where it and what is held of others already are more than is read.
+
+    What the file says of its size cannot be relied on: a text can be stored as its difference from the one before.
+    """
+    import pyarrow as pa
+
+    parts: list[Any] = []
+    size = 0
+    for batch in parquet.iter_batches(batch_size=_STEP_ROWS, columns=[name], use_threads=False):
+        part = batch.column(name)
+        if held + size + part.nbytes > MAX_FILE_BYTES and parts:
+            # Every part has its own copy of the texts that it uses.
+            parts = pa.chunked_array(parts).unify_dictionaries().chunks
+            size = pa.chunked_array(parts).get_total_buffer_size()
+        _refuse_unpacked(file, held + size + part.nbytes, MAX_FILE_BYTES)
+        # A text that many rows share stays one object in memory.
+        parts.append(part.dictionary_encode() if _is_text(part.type) else part)
+        size += parts[-1].nbytes
+    return pa.chunked_array(parts).unify_dictionaries()
 
 
 # --- Stata, SAS, SPSS --------------------------------------------------------------------------
@@ -376,10 +427,31 @@ def _read_statistical(file: Path, columns: list[str] | None, reader: str) -> pd.
     row_bytes = max(sum(metadata.variable_storage_width.get(name, 8) for name in chosen), 1)
     # These formats do not always say how many rows they hold, so one row too many is asked for.
     most = min(MAX_CELLS // width, MAX_ROWS, MAX_FILE_BYTES // row_bytes)
-    frame: pd.DataFrame
-    frame, _ = read(str(file), usecols=columns, row_limit=most + 1)
+    # Of a Stata file, only long texts (strL) have no width of their own.
+    long = [name for name in chosen if reader == "read_dta" and metadata.variable_storage_width[name] == 0]
+    short = [name for name in chosen if name not in long]
+    parts: list[pd.DataFrame] = []
+    if short:
+        parts.append(read(str(file), usecols=short, row_limit=most + 1)[0])
+    if long:
+        parts.append(_read_long_texts(file, long, most + 1))
+    if len({len(part) for part in parts}) > 1:
+        raise ValueError("two readers find different numbers of rows")
+    frame = pd.concat(parts, axis="columns")
     _refuse_bomb(file, len(frame), width)
     _refuse_unpacked(file, len(frame) * row_bytes, MAX_FILE_BYTES)
+    return frame[chosen]
+
+
+def _read_long_texts(file: Path, columns: list[str], rows: int) -> pd.DataFrame:
+    """Read the long texts (strL) of a Stata file, which keeps a text once for all the rows that share it.
+
+    So does pandas, in memory, and what it holds is then no more than the file does; ReadStat copies the text to every
+    row.
+    """
+    opened: Any = pd.read_stata(file, columns=columns, convert_dates=False, convert_categoricals=False, iterator=True)
+    with opened as stata:
+        frame: pd.DataFrame = stata.read(rows)
     return frame
 
 

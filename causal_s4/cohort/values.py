@@ -94,13 +94,13 @@ class Cohort:
         *,
         id: str | None = None,
         treatment: str,
-        treated: Any,
-        control: Any,
+        treated: str | float | bool,
+        control: str | float | bool,
         time: str,
         event: str,
-        event_value: Any,
+        event_value: str | float | bool,
         time_unit: str,
-        competing_value: Any = None,
+        competing_value: str | float | bool | None = None,
         covariates: Sequence[str] = (),
         treatment_start: str | None = None,
         non_protocol_start: str | None = None,
@@ -150,6 +150,8 @@ class Cohort:
 
         Raises
         ------
+        UsageError
+            Naming every argument of a wrong kind.
         DataError
             Naming every problem found in the table at once.
         """

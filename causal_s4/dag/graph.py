@@ -467,4 +467,4 @@ def _string(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    return repr(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
+    return repr(int(value)) if value == int(value) else repr(float(value))

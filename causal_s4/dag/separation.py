@@ -246,8 +246,9 @@ def _border(adjacency: list[int], component: int) -> int:
 def _enumerate(adjacency: list[int]) -> Iterator[int]:
     """Yield every minimal separator of vertices 0 and 1 of an undirected graph, as bit masks."""
     everything = (1 << len(adjacency)) - 1
-    start, goal = 1, 2
-    first = _border(adjacency, _component(adjacency, goal, everything & ~(start | adjacency[0])))
+    goal = 2
+    # Vertex 0 need not be taken away: nothing leads to it once its neighbours, or a separator, are gone.
+    first = _border(adjacency, _component(adjacency, goal, everything & ~adjacency[0]))
     seen = {first}
     queue = deque([first])
     while queue:
@@ -256,7 +257,7 @@ def _enumerate(adjacency: list[int]) -> Iterator[int]:
         for bit in _bits(separator):
             if adjacency[bit] & goal:
                 continue
-            side = _component(adjacency, goal, everything & ~(start | separator | adjacency[bit]))
+            side = _component(adjacency, goal, everything & ~(separator | adjacency[bit]))
             further = _border(adjacency, side)
             if further not in seen:
                 seen.add(further)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from causal_s4.dag import Dag, identify, implications, syntax
-from causal_s4.errors import DagSyntaxError
+from causal_s4.dag import Dag, identify, implications, second_opinion, syntax
+from causal_s4.errors import DagSyntaxError, NotIdentifiedError
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,68 @@ def test_as_many_edges_as_the_limit_are_read(monkeypatch: pytest.MonkeyPatch) ->
     assert len(Dag.parse("dag { {a b} -> {c d e} }").edges) == 6
     with pytest.raises(DagSyntaxError, match="groups that make more than 6 edges"):
         Dag.parse("dag { {a b} -> {c d e} -> f }")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\x07b"])
+def test_a_name_that_nobody_could_read_is_refused(name: str) -> None:
+    with pytest.raises(DagSyntaxError, match="column 7: a node name that is empty or holds control characters"):
+        Dag.parse(f'dag {{ "{name}" -> y }}')
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [("aa", "aa"), ("zz", "zz"), ("k" * 29, "k" * 29), ("k" * 30, "k" * 30), ("k" * 31, "k" * 27 + "...")],
+)
+def test_an_unknown_option_is_shown_as_far_as_thirty_characters_go(key: str, shown: str) -> None:
+    with pytest.raises(DagSyntaxError) as error:
+        Dag.parse(f'dag {{ {key}="0,0,1,1" x -> y }}')
+    (problem,) = error.value.problems
+    assert problem.found == f"option '{shown}' is not understood"
+
+
+@pytest.mark.parametrize("place", ["3,-2.5", "0,7", "-1,0.125", "999999999,-999999999"])
+def test_whole_coordinates_are_written_without_a_point(place: str) -> None:
+    assert f'x [pos="{place}"]' in Dag.parse(f'dag {{ x [pos="{place}"] x -> y }}').to_dagitty()
+
+
+def test_what_the_effect_is_about_is_drawn_heavier() -> None:
+    dot = Dag.parse("dag { x [exposure] y [outcome] a [adjusted] x -> y a -> {x y} }").to_dot().splitlines()
+    assert {line.strip() for line in dot if "shape" in line} == {
+        '"x" [shape=ellipse, penwidth=2];',
+        '"y" [shape=ellipse, penwidth=2];',
+        '"a" [shape=box];',
+    }
+
+
+@pytest.mark.parametrize("n", [5, 6])
+def test_five_open_paths_are_explained_and_more_are_said_to_be(n: int) -> None:
+    names = [f"c{k}" for k in range(n)]
+    graph = Dag.parse(f"dag {{ x [exposure] y [outcome] {{{' '.join(names)}}} -> {{x y}} x -> y }}")
+    found = graph.verdict([])
+    assert set(found.open_paths) == {f"x <- {name} -> y" for name in names}
+    explained = [reason for reason in found.reasons if any(path in reason for path in found.open_paths)]
+    assert len(explained) == 5
+    assert ("Further paths are open." in found.reasons) is (n > 5)
+
+
+@pytest.mark.parametrize(("most", "says"), [(3, "disagrees: its own search"), (2, "disagrees: its own"), (1, "agrees")])
+def test_dowhys_own_search_is_asked_of_few_enough_candidates(
+    monkeypatch: pytest.MonkeyPatch, most: int, says: str
+) -> None:
+    # A search that finds nothing, to see whether it is asked.
+    monkeypatch.setattr("dowhy.causal_identifier.auto_identifier.identify_backdoor", lambda *_: [])
+    monkeypatch.setitem(second_opinion.__globals__, "MAX_CANDIDATES", most)
+    graph = Dag.parse("dag { x [exposure] y [outcome] {a b} -> {x y} x -> y }")
+    assert second_opinion(graph, ["a", "b"], exposure="x", outcomes=["y"]).startswith(says)
+
+
+def test_at_most_three_sets_of_missing_columns_are_named() -> None:
+    graph = Dag.parse("dag { x [exposure] y [outcome] x <- a -> b -> c -> d -> y x -> y }")
+    with pytest.raises(NotIdentifiedError) as error:
+        identify(graph, treatment_node="x", outcome_nodes=["y"], columns={"x": ("x",), "y": ("y",)}, ask_dowhy=False)
+    (problem,) = error.value.problems
+    assert problem.todo.startswith("Columns are missing for {a} or {b} or {c}: add them")
+    assert problem.found == "x <- a -> b -> c -> d -> y"
 
 
 def test_every_open_path_is_shown_where_no_set_suffices() -> None:
@@ -78,3 +140,39 @@ def test_the_spline_is_a_natural_one_with_its_knots_about_the_median() -> None:
     at = 1.0
     d = [(max(at - knot, 0) ** 3 - max(at - last, 0) ** 3) / (last - knot) for knot in (first, before)]
     assert basis[np.isclose(scores, at), 1][0] == pytest.approx(d[0] - d[1])
+
+
+def test_the_error_of_a_correlation_is_that_of_its_influence_function() -> None:
+    rng = np.random.default_rng(7)
+    one = rng.normal(size=300)
+    other = one + 0.3 * one**3 + rng.normal(size=300) * (0.2 + one**2)
+    degrees = 290
+
+    def z(weight):  # Fisher's, of residuals whose mean is zero by construction
+        products = [np.sum(weight * left * right) for left, right in ((one, other), (one, one), (other, other))]
+        return np.arctanh(products[0] / np.sqrt(products[1] * products[2]))
+
+    step = 1e-6 * np.eye(300)
+    influence = np.array([(z(1 + each) - z(1 - each)) / 2e-6 for each in step]) * 300
+    expected = np.sqrt(np.mean(influence**2) / degrees)
+    assert expected > 1.2 * degrees**-0.5  # above the error for equal variances, which is a floor
+    found = implications._correlation(one, other, degrees)
+    assert found == pytest.approx((z(np.ones(300)), expected), rel=1e-6)
+
+
+def test_a_perfect_correlation_has_a_finite_size_of_either_sign() -> None:
+    one = np.random.default_rng(1).normal(size=50)
+    up, down = (implications._correlation(one, sign * one, 48) for sign in (1, -1))
+    assert up[0] == -down[0] == pytest.approx(np.arctanh(1 - 1e-9))
+
+
+def test_the_strongest_of_several_pairs_is_the_one_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = iter([(0.2, 0.1), (-0.5, 0.1), (0.3, 0.1), (0.4, 0.2)])
+    monkeypatch.setattr(implications, "_correlation", lambda *_: next(pairs))
+    drawn = np.random.default_rng(2).normal(size=(80, 3))
+    four = implications._Variable(parts=np.tile(drawn[:, :1], 4), basis=drawn[:, :1], binary=(False,) * 4)
+    one = implications._Variable(parts=drawn[:, 1:2], basis=drawn[:, 1:2], binary=(False,))
+    found = implications._test(implications.Independence(x="x", y="y", given=()), {"x": four, "y": one})
+    assert found.estimate == pytest.approx(np.tanh(-0.5))
+    # Two sided, times the number of pairs; the tail of the normal distribution beyond 5 is 2.866516e-7.
+    assert found.p_value == pytest.approx(4 * 2 * 2.866516e-7, rel=1e-6)

@@ -39,7 +39,7 @@ from causal_s4.protocol.writer import write_toml
 from causal_s4.report.page import render
 from causal_s4.report.read_back import read_results_json
 from causal_s4.report.reading import Reading
-from causal_s4.report.tables import sheets
+from causal_s4.report.spreadsheets import sheets
 
 SHARES = {
     "study text": 50_000,
@@ -421,6 +421,27 @@ def function(rng: Random) -> None:
 @given(seeds)
 def test_public_functions(seed: int) -> None:
     function(Random(seed))
+
+
+@pytest.mark.parametrize(
+    ("name", "spoilt", "says"),
+    [
+        ("weigh", {"covariates": np.array(["a"])}, "a: no such column"),
+        ("weigh", {"covariates": ["x", "age"]}, "age: no such column"),
+        ("evalue", {"upper": 10**30}, "upper: found a number beyond what is computed with"),
+        ("evalue", {"true": 10**400}, "true: found a number beyond what is computed with"),
+        ("Cohort.from_frame", {"treated": int}, "treated: a class; expected text or a number or True or False"),
+        ("Cohort.from_frame", {"control": None}, "control: None; expected text or a number or True or False"),
+        ("Cohort.from_frame", {"event_value": ["a"]}, "event_value: a list of str; expected text or a number"),
+        ("Cohort.from_frame", {"competing_value": object()}, "competing_value: a object; expected text or a number"),
+    ],
+)
+def test_what_the_slow_run_found(name: str, spoilt: dict[str, Any], says: str) -> None:
+    call, arguments = calls()[name]
+    with pytest.raises(s4.CausalS4Error) as caught:
+        call(**arguments | spoilt)
+    assert says in str(caught.value)
+    assert_said(caught.value)
 
 
 # --- the command line ---------------------------------------------------------------------------

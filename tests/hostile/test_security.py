@@ -238,16 +238,99 @@ print(refused)
     assert int(ran.stdout) > 500
 
 
-def test_a_text_stored_once_for_many_rows_stays_one_text(tmp_path: Path) -> None:
-    path, rows = tmp_path / "bomb.parquet", 200_000
+def test_a_text_stored_once_for_many_rows_stays_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, rows, size = tmp_path / "bomb.parquet", 100_000, 2**13
     pq.write_table(
-        pa.table({"note": pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int32)), ["z" * 2**20])}),
+        pa.table({"note": pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int32)), ["z" * size])}),
         path,
     )
-    assert path.stat().st_size < 2**21
-    frame = read_table(path)  # 200 GB, were it unpacked
+    assert path.stat().st_size < 2**14
+    monkeypatch.setattr(reading, "MAX_FILE_BYTES", rows * size // 20)
+    frame = read_table(path)  # 800 MB, were it unpacked
     assert len(frame) == rows
     assert len({id(value) for value in frame["note"]}) == 1
+
+
+def test_a_parquet_file_that_holds_more_than_it_says_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, size = tmp_path / "bomb.parquet", 2**15
+    # Each text is stored as its difference from the one before, here a number.
+    texts = ["z" * size + f"{k}" for k in range(1_000)]
+    pq.write_table(
+        pa.table({"age": np.arange(1_000.0), "note": texts}),
+        path,
+        use_dictionary=["age"],
+        column_encoding={"note": "DELTA_BYTE_ARRAY"},
+    )
+    limit = 20 * size
+    assert pq.read_metadata(path).row_group(0).total_byte_size < limit
+    monkeypatch.setattr(reading, "MAX_FILE_BYTES", limit)
+    with pytest.raises(DataError, match=r"bomb\.parquet unpacks to 3\d,\d{3},\d{3} bytes; at most 655,360 are read"):
+        read_table(path)
+    assert len(read_table(path, ["age"])) == 1_000
+
+
+def test_columns_of_a_parquet_file_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, rows = tmp_path / "bomb.parquet", 20_000
+    # Texts that stand once in the file and once in memory, so that only what they are with the numbers is too much.
+    pq.write_table(
+        pa.table({"a": ["x" * 100, "y" * 100] * (rows // 2), "b": np.zeros(rows), "c": np.zeros(rows)}), path
+    )
+    columns = 4 * rows + 8 * rows + 8 * rows  # codes of texts, and numbers of eight bytes
+    monkeypatch.setattr(reading, "MAX_FILE_BYTES", columns + 4_096 * 100)
+    assert len(read_table(path)) == rows
+    monkeypatch.setattr(reading, "MAX_FILE_BYTES", columns - 1)
+    monkeypatch.setattr(reading, "_STEP_ROWS", 100)
+    with pytest.raises(DataError, match="at most 399,999 are read"):
+        read_table(path)
+
+
+def test_rows_of_a_parquet_file_are_those_of_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "long.parquet"
+    pq.write_table(pa.table({"age": np.arange(50.0)}), path)
+    whole = path.read_bytes()
+    # The third field of the footer, of type 6 (a whole number), is the number of rows, twice as much if positive.
+    assert whole.count(b"\x16\x64") >= 2
+    path.write_bytes(whole.replace(b"\x16\x64", b"\x16\x02", 1))
+    assert pq.read_metadata(path).num_rows == 1
+    monkeypatch.setattr(reading, "MAX_ROWS", 20)
+    with pytest.raises(DataError, match=r"holds 50 rows; at most 20 are read"):
+        read_table(path)
+
+
+def test_wide_values_of_a_parquet_file_are_counted_in_every_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"key": pa.array([b"x" * 10_000] * 1_000, pa.binary(10_000))}), path)
+    assert path.stat().st_size < 50_000
+    monkeypatch.setattr(reading, "MAX_FILE_BYTES", 1_000_000)
+    with pytest.raises(DataError, match=r"unpacks to 10,000,000 bytes; at most 1,000,000 are read"):
+        read_table(path)
+
+
+def test_lists_in_a_parquet_file_are_refused_where_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "nested.parquet"
+    pq.write_table(pa.table({"age": [1, 2], "doses": [[1, 2], []], "dose": [{"day": 1}, {"day": 2}]}), path)
+    with pytest.raises(DataError, match="columns of lists or records") as caught:
+        read_table(path)
+    assert [problem.where for problem in caught.value.problems] == ["doses", "dose"]
+    assert read_table(path, ["age"])["age"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("version", [117, 118, 119])
+def test_a_long_text_of_a_stata_file_is_held_once_for_all_its_rows(tmp_path: Path, version: int) -> None:
+    path, rows, size = tmp_path / "bomb.dta", 2_000, 100_000
+    frame = pd.DataFrame({"age": np.arange(rows), "note": "z" * size, "arm": ["a", "b"] * (rows // 2)})
+    frame.to_stata(path, version=version, convert_strl=["note"], write_index=False)
+    assert path.stat().st_size < 2 * size
+    read = read_table(path)  # 200 MB, were every row to have its own
+    assert list(read) == ["age", "note", "arm"]
+    assert len({id(value) for value in read["note"]}) == 1
+    assert (read["note"] == "z" * size).all()
+    assert read_table(path, ["arm", "age"]).iloc[1].tolist() == ["b", 1]
+    assert read_table(path, ["note"]).shape == (rows, 1)
 
 
 def test_an_spss_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

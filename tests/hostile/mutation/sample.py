@@ -14,15 +14,26 @@ from __future__ import annotations
 
 import random
 import sys
+from pathlib import Path
 
 from cosmic_ray.work_db import use_db
+from cosmic_ray.work_item import MutationSpec
+
+
+def _in_decorator(mutation: MutationSpec) -> bool:
+    lines = Path(mutation.module_path).read_text("utf-8").splitlines()
+    return lines[mutation.start_pos[0] - 1].lstrip().startswith("@")
 
 
 def keep(database: str, count: int, seed: int) -> tuple[int, int]:
-    """Keep a random sample of the pending mutants and nothing else; return how many, of how many."""
+    """Keep a random sample of the pending mutants and nothing else; return how many, of how many.
+
+    Arguments of decorators are left out: they say how a function is compiled, or how a value is made, and change no
+    number.
+    """
     with use_db(database) as work:
         pending = sorted(
-            work.pending_work_items,
+            (item for item in work.pending_work_items if not any(map(_in_decorator, item.mutations))),
             key=lambda item: [(str(m.module_path), m.start_pos, m.operator_name, m.occurrence) for m in item.mutations],
         )
         kept = random.Random(seed).sample(pending, min(count, len(pending)))
