@@ -262,6 +262,7 @@ def test_what_is_not_json_of_this_version_is_refused(text, said):
         (("estimates", 3), [], "estimates.3: a list; expected an object"),
         (("findings", 0, "severity"), "terrible", "findings.0.severity: 'terrible'; expected one of"),
         (("findings", 0, "message"), "\ud800", "findings.0.message: half a character"),
+        (("sensitivity", 0, "target", "horizon"), "soon", "sensitivity.0.target.horizon: text; expected a number"),
         (("balance",), {}, "balance: an object; expected a list"),
         (("curves", 0, "arm"), "left", "curves.0.arm: 'left'"),
         (("curves", 0, "at_risk"), [], "curves.0.at_risk: times and numbers at risk that do not match"),
