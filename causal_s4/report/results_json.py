@@ -468,7 +468,7 @@ class _Reader:
             counts = {name: made[name] for name in ("count_treated", "count_control")}
             made |= {name: self.value(int, count, _place(at, name)) for name, count in counts.items()}
         if kind is SensitivityResult and made["target"].get("horizon") is not None:
-            self.value(float, made["target"]["horizon"], _place(at, "target/horizon"))
+            self.value(float, made["target"]["horizon"], _place(_place(at, "target"), "horizon"))
         return kind(**made, **given)
 
     def _union(self, inner: Sequence[Any], value: Any, at: str) -> Any:
