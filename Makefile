@@ -11,7 +11,7 @@ report: .venv/ready
 	@echo "Open out/rotterdam_hormone/report.html"
 
 test: .venv/ready lint
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist load -m slow

@@ -74,7 +74,8 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     Returns
     -------
     DataFrame, shape (rows, columns)
-        Index 0..rows-1, one row for each row of data in the file.
+        Index 0..rows-1, one row for each row of data in the file. Lists and records of a parquet file are never
+        unpacked: refused where they are asked for by name, and empty lists otherwise.
 
     Raises
     ------
@@ -357,7 +358,7 @@ def _read_parquet(file: Path, columns: list[str] | None) -> pd.DataFrame:
         file, rows * sum(t.byte_width for t in types.values() if pa.types.is_fixed_size_binary(t)), MAX_FILE_BYTES
     )
     nested = [name for name in chosen if pa.types.is_nested(types[name])]
-    if nested:
+    if nested and columns is not None:
         raise DataError(
             f"{file.name} has columns of lists or records",
             [Problem(where=name, found=f"values of type {types[name]}", expected="one value a row") for name in nested],
@@ -369,7 +370,8 @@ def _read_parquet(file: Path, columns: list[str] | None) -> pd.DataFrame:
     held = 0
     with pq.ParquetFile(file) as parquet:
         for name in chosen:
-            unpacked.append(_parquet_column(file, parquet, name, held))
+            # Of a list nobody asked for it is only told that it is one: what it holds has no bound.
+            unpacked.append(pa.array([[]] * rows) if name in nested else _parquet_column(file, parquet, name, held))
             held += unpacked[-1].get_total_buffer_size()
     # A stored pandas index is a column like any other here.
     frame: pd.DataFrame = pa.Table.from_arrays(unpacked, names=chosen).to_pandas(ignore_metadata=True)

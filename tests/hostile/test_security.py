@@ -310,12 +310,15 @@ def test_wide_values_of_a_parquet_file_are_counted_in_every_row(
         read_table(path)
 
 
-def test_lists_in_a_parquet_file_are_refused_where_they_are_read(tmp_path: Path) -> None:
+def test_lists_in_a_parquet_file_are_refused_where_asked_for_and_never_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "nested.parquet"
     pq.write_table(pa.table({"age": [1, 2], "doses": [[1, 2], []], "dose": [{"day": 1}, {"day": 2}]}), path)
     with pytest.raises(DataError, match="columns of lists or records") as caught:
-        read_table(path)
+        read_table(path, ["age", "doses", "dose"])
     assert [problem.where for problem in caught.value.problems] == ["doses", "dose"]
+    whole = read_table(path)
+    assert list(whole.columns) == ["age", "doses", "dose"]
+    assert [list(value) for value in whole["doses"]] == [list(value) for value in whole["dose"]] == [[], []]
     assert read_table(path, ["age"])["age"].tolist() == [1, 2]
 
 
