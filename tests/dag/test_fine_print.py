@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
@@ -176,3 +177,18 @@ def test_the_strongest_of_several_pairs_is_the_one_tested(monkeypatch: pytest.Mo
     assert found.estimate == pytest.approx(np.tanh(-0.5))
     # Two sided, times the number of pairs; the tail of the normal distribution beyond 5 is 2.866516e-7.
     assert found.p_value == pytest.approx(4 * 2 * 2.866516e-7, rel=1e-6)
+
+
+def test_the_hint_about_attributes_is_for_edges_after_them_alone() -> None:
+    with pytest.raises(DagSyntaxError) as error:
+        Dag.parse("dag { a ; -> b }")
+    assert "no node on its left" in str(error.value)
+    assert "Attributes" not in str(error.value)
+
+
+@pytest.mark.parametrize(("levels", "columns"), [(2, 1), (6, 5), (7, 3)])
+def test_numbers_with_up_to_six_values_are_conditioned_on_as_levels(levels: int, columns: int) -> None:
+    """One column for each level but one; beyond six, the three of a restricted cubic spline with four knots."""
+    coded = implications._code_column(pd.Series(np.arange(70) % levels, dtype=float))
+    assert isinstance(coded, implications._Variable)
+    assert coded.basis.shape == (70, columns)
