@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -69,25 +70,25 @@ def bootstrap(large: bool) -> None:
     if large:
         cases.append((50_000, False, 50, 2))
     for n, monthly, replicates, of_peer in cases:
-        timed = stage4(n, monthly=monthly)
+        timed, seeds = stage4(n, monthly=monthly), count(1)
 
-        def ours(timed: Any = timed, replicates: int = replicates) -> Any:
+        def ours(timed: Any = timed, replicates: int = replicates, seeds: Any = seeds) -> Any:
             # weights are made anew, so that nothing prepared is left out
             weights = s4.weigh(timed.cohort, population="ATE", stabilise=True)
-            plan = Resampling(replicates=replicates, seed=1)
+            # resamples of the same seed would find their propensity models refitted already
+            plan = Resampling(replicates=replicates, seed=next(seeds))
             table = timed.cohort.risk_table()
             return resample(table, weights, horizons=np.array([HORIZON]), ties="efron", plan=plan)
 
-        ours()
+        kept = ours().values[:of_peer, :5]
         own = seconds(ours, 5) / replicates
-        counts = Draws.of(timed.cohort.risk_table(), Resampling(seed=1)).counts(0, of_peer)
-        resamples = [np.repeat(np.arange(n), count.astype(int)) for count in counts]
+        drawn_counts = Draws.of(timed.cohort.risk_table(), Resampling(seed=1)).counts(0, of_peer)
+        resamples = [np.repeat(np.arange(n), each.astype(int)) for each in drawn_counts]
         peers.replicate(timed, resamples[0])
         begin, found = time.process_time(), []
         for drawn in resamples:
             found.append(peers.replicate(timed, drawn))
         other = (time.process_time() - begin) / of_peer
-        kept = ours().values[:of_peer, :5]
         theirs = np.array(found)[:, [0, 1, 3, 2, 4]]
         whole = ~np.isnan(kept).any(axis=1)
         apart = (np.abs(kept - theirs)[whole] / np.maximum(1, np.abs(theirs[whole]))).max()
