@@ -67,6 +67,18 @@ def test_clones_that_were_lost_are_followed_on_from_the_estimate_of_the_study(cl
     assert bounds.parameters["lost_treated"] > 0
 
 
+def test_fewer_completed_data_sets_than_usual_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("causal_s4.probe.choices.CLONES", 1_200)  # as if the cohort were ten times as large
+    block = "\n[sensitivity.informative-censoring]\nmultipliers = [[2, 1]]\n"
+    (short,) = of(run(tmp_path / "short", CLONES + block, frame=with_starts()), "informative censoring")
+    assert short.parameters["imputations"] == 5
+    assert any(said.startswith("5 completed data sets instead of 40") for said in short.assumptions)
+    asked = of(
+        run(tmp_path / "asked", f"{CLONES}{block}imputations = 5\n", frame=with_starts()), "informative censoring"
+    )
+    assert not any("instead of 40" in said for said in asked[0].assumptions)
+
+
 def test_where_nothing_can_be_assumed_of_the_lost_the_study_is_refused(tmp_path: Path) -> None:
     for study, why in (
         (CHANGING, "no arms in which those who left could go on"),

@@ -120,7 +120,10 @@ def informative(
         rows = _rows_estimated(begun)
         usual = IMPUTATIONS if question.fixed_arms else min(IMPUTATIONS, max(5, CLONES // len(question.cohort)))
         times = begun.repeats(imputations, usual, 5)
-        yield follow_up.informative_censoring(question, rows, estimate, multipliers=multipliers, imputations=times)
+        found = follow_up.informative_censoring(question, rows, estimate, multipliers=multipliers, imputations=times)
+        few = (f"{times} completed data sets instead of {IMPUTATIONS}, for clones take long: some noise is left",)
+        shortened = imputations is None and not begun.large and times < IMPUTATIONS
+        yield replace(found, assumptions=(*found.assumptions, *few)) if shortened else found
     if question.fixed_arms and question.covariates:
         yield loss_weighting(question, estimate)
 
