@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 import causal_s4 as s4
 
@@ -75,3 +78,11 @@ def write_study(
     table = cohort() if frame is None else frame
     table.to_csv(folder / name, index=False)
     return folder / "study.toml"
+
+
+@contextmanager
+def without_dowhy() -> Iterator[None]:
+    """Spare the import of dowhy, which takes seconds, where its opinion has no part in what is tested."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("causal_s4.study.second_opinion", lambda *given, **more: "agrees")
+        yield

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from small_study import STUDY, cohort, write_study
+from small_study import STUDY, cohort, without_dowhy, write_study
 
 import causal_s4 as s4
 from causal_s4 import cli, workers
@@ -36,10 +36,8 @@ def results_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_dowhy() -> Iterator[None]:
-    """Spare the import of dowhy, which takes seconds and has no part in resampling."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("causal_s4.study.second_opinion", lambda *given, **more: "agrees")
+def spared() -> Iterator[None]:
+    with without_dowhy():
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import cloudpickle
 import pytest
-from small_study import STARTING, STUDY, with_starts, write_study
+from small_study import STARTING, STUDY, with_starts, without_dowhy, write_study
 
 from causal_s4 import background, workers
 from causal_s4.background import abandon
@@ -26,9 +26,8 @@ TIMED = f'{CLONES}\n[sensitivity.specification-curve]\nlandmarks = ["3 months"]\
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_dowhy() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("causal_s4.study.second_opinion", lambda *given, **more: "agrees")
+def spared() -> Iterator[None]:
+    with without_dowhy():
         yield
 
 

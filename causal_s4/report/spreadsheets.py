@@ -151,16 +151,16 @@ def _baseline_records(reading: Reading) -> Iterable[dict[str, Any]]:
         yield {**record, "smd_before": row.smd_before, "smd_after": row.smd_after}
 
 
+def _named(curve: SurvivalCurve) -> dict[str, Any]:
+    return {name: getattr(curve, name) for name in ("outcome", "analysis", "population", "arm", "unit")}
+
+
 def _curve_records(curve: SurvivalCurve) -> Iterable[dict[str, Any]]:
     for time, survival, error, lower, upper in zip(
         curve.times, curve.survival, curve.std_error, curve.lower, curve.upper, strict=True
     ):
         yield {
-            "outcome": curve.outcome,
-            "analysis": curve.analysis,
-            "population": curve.population,
-            "arm": curve.arm,
-            "unit": curve.unit,
+            **_named(curve),
             "time": time,
             "survival": survival,
             "std_error": error,
@@ -173,11 +173,7 @@ def _risk_records(reading: Reading, curve: SurvivalCurve) -> Iterable[dict[str, 
     for time, patients, effective in zip(curve.risk_times, curve.at_risk, curve.ess_at_risk, strict=True):
         show = not reading.small(int(patients))
         yield {
-            "outcome": curve.outcome,
-            "analysis": curve.analysis,
-            "population": curve.population,
-            "arm": curve.arm,
-            "unit": curve.unit,
+            **_named(curve),
             "time": time,
             "at_risk": int(patients) if show else None,
             "effective_at_risk": effective if show else None,
