@@ -14,7 +14,8 @@ from causal_s4.errors import InputError, UsageError
 from causal_s4.probe import plan
 from causal_s4.probe.subject import LARGE, Probe
 from causal_s4.protocol.protocol import Protocol
-from causal_s4.report.doubt import MOST_ROWS, at_a_glance, by_question, doubt_text, opening
+from causal_s4.report.doubt import MOST_ROWS, at_a_glance, by_question, doubt_text
+from causal_s4.report.doubt_opening import opening
 from causal_s4.report.reading import Reading
 from causal_s4.results import SensitivityResult, StudyResult
 from causal_s4.study import Study
@@ -69,6 +70,7 @@ def test_clones_that_were_lost_are_followed_on_from_the_estimate_of_the_study(cl
 
 def test_fewer_completed_data_sets_than_usual_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("causal_s4.probe.choices.CLONES", 1_200)  # as if the cohort were ten times as large
+    monkeypatch.setattr("causal_s4.background._processors", lambda: 1)  # where nothing else is patched
     block = "\n[sensitivity.informative-censoring]\nmultipliers = [[2, 1]]\n"
     (short,) = of(run(tmp_path / "short", CLONES + block, frame=with_starts()), "informative censoring")
     assert short.parameters["imputations"] == 5

@@ -5,22 +5,23 @@ Analyses that answer one question stand together; those that differ in one setti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from textwrap import fill, wrap
 from typing import Any
 
-from causal_s4.protocol.vocabulary import Estimand, Measure
 from causal_s4.report import doubt_tables, prose
+from causal_s4.report.doubt_answers import ANSWERS, plain_answer
 from causal_s4.report.doubt_figures import CHOICES
-from causal_s4.report.reading import Reading, capital, clean, mid, plural
+from causal_s4.report.doubt_opening import ODDS_BENCHMARK, ODDS_TIPPING, about, kind_of, measure_of, opening
+from causal_s4.report.doubt_tables import setting
+from causal_s4.report.reading import Reading, capital, clean
 from causal_s4.report.tables import Column, Row, Table
 from causal_s4.results import Finding, SensitivityResult, StudyResult
 
 MOST_ROWS = 12
 """A longer table is folded away under its caption."""
-_ODDS_TIPPING, _ODDS_BENCHMARK = "tipping point of the odds", "benchmarks of the odds"
 _QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "What if something that matters was not measured?",
@@ -36,7 +37,7 @@ _QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "What if like patients were not equally likely to be treated?",
-        ("marginal sensitivity model", _ODDS_TIPPING, _ODDS_BENCHMARK, "rosenbaum bounds"),
+        ("marginal sensitivity model", ODDS_TIPPING, ODDS_BENCHMARK, "rosenbaum bounds"),
     ),
     ("Does treatment seem to do what it cannot do?", ("negative control", "refuter")),
     ("Does the answer hang on the weights?", ("truncation grid", "trimming grid", "estimand switch")),
@@ -63,13 +64,6 @@ _MERGED = (
     "e-value",
     "rct benchmark",
 )
-_IN_WORDS = {
-    "who each population is": "covariates by population",
-    "rmst difference": "difference in restricted mean survival",
-    "rmst ratio": "ratio of restricted mean survival",
-    "risk ratio": "risk ratio of the event",
-    "restricted mean time lost ratio": "ratio of restricted mean time lost",
-}
 _UNSAID = {
     "estimate",
     "estimate_lower",
@@ -149,170 +143,6 @@ class Doubt:
         return self.table is not None and len(self.table.rows) > MOST_ROWS
 
 
-# --- in words -------------------------------------------------------------------------------------
-
-
-def opening(reading: Reading) -> list[str]:
-    """Return the paragraph that opens the section: what would have to be true for the effect to vanish."""
-    said = (
-        sentence
-        for part in (_explained_away, _measured, _left_out, _odds, _choices, _trials)
-        for sentence in part(reading)
-    )
-    return [clean(each) for each in said]
-
-
-def _of(reading: Reading, method: str) -> list[SensitivityResult]:
-    return [each for each in reading.result.sensitivity if each.method == method]
-
-
-def _kind(result: SensitivityResult) -> str:
-    """Return the method of an analysis, told apart by what it solves for where two share a name."""
-    if result.method == "tipping point" and result.parameters.get("solved_for") == "lambda":
-        return _ODDS_TIPPING
-    if result.method == "leave one out" and result.unit == "odds factor":
-        return _ODDS_BENCHMARK
-    return result.method
-
-
-def preferred_e_value(reading: Reading) -> SensitivityResult | None:
-    """Return the E-value that needs no conversion, else the first; None without one."""
-    found = _of(reading, "e-value")
-    return next((each for each in found if each.parameters.get("preferred")), found[0] if found else None)
-
-
-def _explained_away(reading: Reading) -> Iterator[str]:
-    result, write = preferred_e_value(reading), reading.numbers
-    if result is None or result.value is None:
-        return
-    estimate = result.parameters.get("estimate")
-    if isinstance(estimate, float):
-        lower, upper = result.parameters.get("estimate_lower"), result.parameters.get("estimate_upper")
-        limits = (
-            f" ({reading.numbers.level(reading.result.protocol.inference.level)} {write.interval(write.ratio(lower), write.ratio(upper))})"
-            if isinstance(lower, float) and isinstance(upper, float)
-            else ""
-        )
-        yield f"The estimate put in doubt is the {_about(reading, result)}: {write.ratio(estimate)}{limits}."
-    strength = (
-        f"For nothing of it to be left, a confounder would have to be tied to both treatment and outcome by a risk ratio "
-        f"of {write.ratio(result.value)}, beyond what was measured"
-    )
-    if result.bound is not None and result.bound > 1:
-        yield f"{strength}; for its interval to include no effect, by {write.ratio(result.bound)}."
-    elif result.bound is not None:
-        yield f"{strength}. Its interval includes no effect as it is, without any."
-    else:
-        yield f"{strength}."
-
-
-def _measured(reading: Reading) -> Iterator[str]:
-    marks = measured(reading)
-    needed = next(
-        (each.value for each in _of(reading, "bias factor") if each.target.get("benchmark") is None and each.value),
-        None,
-    )
-    if not marks or needed is None:
-        return
-    write = reading.numbers
-    first = max(marks, key=lambda row: float(row["bias_factor"]))
-    yield (
-        f"Of the measured covariates, {mid(clean(reading.covariate(str(first['covariate']))))} comes nearest: "
-        f"{write.ratio(float(first['rr_eu']))} with treatment and {write.ratio(float(first['rr_ud']))} with the outcome, which "
-        f"together could move a risk ratio by a factor of {write.ratio(float(first['bias_factor']))}, where "
-        f"{write.ratio(needed)} is needed."
-    )
-
-
-def measured(reading: Reading) -> Sequence[Mapping[str, Any]]:
-    """Return the measured covariates with their two risk ratios; empty without them."""
-    return next((each.table for each in _of(reading, "bias factor") if each.target.get("benchmark") is not None), ())
-
-
-def _left_out(reading: Reading) -> Iterator[str]:
-    for result in _of(reading, "leave one out"):
-        if isinstance(result.parameters.get("sentence"), str):
-            yield str(result.parameters["sentence"])
-
-
-def _odds(reading: Reading) -> Iterator[str]:
-    write = reading.numbers
-    for result in _of(reading, "tipping point"):
-        if result.parameters.get("solved_for") != "lambda" or result.value is None or result.value <= 1:
-            continue
-        said = (
-            f"The {' '.join(filter(None, (_measure(result), _elsewhere(reading, result))))} could be zero once the odds of "
-            f"treatment of like patients differ by a factor of "
-            f"{write.ratio(result.value)}"
-        )
-        strongest = _strongest_odds(reading)
-        yield f"{said}; {strongest}." if strongest else f"{said}."
-        return
-
-
-def _strongest_odds(reading: Reading) -> str:
-    rows = next((each.table for each in _of(reading, "leave one out") if each.unit == "odds factor" and each.table), ())
-    if not rows:
-        return ""
-    row = max(rows, key=lambda each: float(each["lambda"]))
-    name = mid(clean(reading.covariate(str(row["covariate"]))))
-    return f"leaving {name} out moves them by up to {reading.numbers.ratio(float(row['lambda']))}"
-
-
-def _choices(reading: Reading) -> Iterator[str]:
-    for result in _of(reading, "specification curve"):
-        counts, write = result.parameters, reading.numbers
-        if not counts.get("admissible") or result.value is None or result.lower is None or result.upper is None:
-            continue
-        admissible, excluding = int(counts["admissible"]), int(counts["excluding_one"])
-        yield (
-            f"Of {write.count(admissible)} admissible {plural(admissible, 'way')} to analyse these patients, "
-            f"{write.count(excluding)} ({write.proportion(excluding / admissible, admissible)}) have an interval that excludes no effect; the "
-            f"{clean(result.unit)} lies between {write.ratio(result.lower)} and {write.ratio(result.upper)}, with a median of "
-            f"{write.ratio(result.value)}."
-        )
-
-
-def _trials(reading: Reading) -> Iterator[str]:
-    randomised = [each for each in _of(reading, "rct benchmark") if "random" in str(each.parameters.get("design"))]
-    if not randomised:
-        return
-    apart = sum(each.value is not None and abs(each.value) >= _CHANCE for each in randomised)
-    count = reading.numbers.count
-    yield (
-        f"It lies {reading.numbers.number(_CHANCE, 2)} standard errors or more from {count(apart) if apart else 'none'} of "
-        f"{count(len(randomised))} published randomised {plural(len(randomised), 'estimate')}."
-    )
-
-
-_CHANCE = 1.96
-
-
-def _measure(result: SensitivityResult) -> str:
-    name = clean(str(result.target.get("measure") or result.unit or "estimate"))
-    return _IN_WORDS.get(name, name)
-
-
-def _about(reading: Reading, result: SensitivityResult) -> str:
-    measure = _measure(result)
-    outcome = "" if measure in _WITHOUT_OUTCOME else clean(str(result.target.get("outcome") or ""))
-    at = result.target.get("horizon")
-    said = [measure, f"for {mid(outcome)}" if outcome else "", _elsewhere(reading, result)]
-    said.append(f"at {reading.duration(float(at))}" if at is not None and measure != Measure.HAZARD_RATIO else "")
-    return " ".join(filter(None, said))
-
-
-_WITHOUT_OUTCOME = ("odds of treatment", "covariates by population")
-
-
-def _elsewhere(reading: Reading, result: SensitivityResult) -> str:
-    """Return whom an analysis is about where that is not whom the study is about."""
-    own, population = reading.result.protocol.estimand, result.target.get("population")
-    if own is None or population == own.population or population not in list(Estimand):
-        return ""
-    return f"in the {reading.population(str(population))}"
-
-
 # --- answers at a glance --------------------------------------------------------------------------
 
 
@@ -338,9 +168,9 @@ def by_question(reading: Reading) -> list[tuple[str, list[Doubt]]]:
     probed = reading.result.sensitivity
     known = {kind for _, kinds in _QUESTIONS for kind in kinds}
     groups = {
-        question: [each for kind in kinds for each in probed if _kind(each) == kind] for question, kinds in _QUESTIONS
+        question: [each for kind in kinds for each in probed if kind_of(each) == kind] for question, kinds in _QUESTIONS
     }
-    others = [each for each in probed if _kind(each) not in known]
+    others = [each for each in probed if kind_of(each) not in known]
     if others:
         groups["Other analyses"] = others
     number = 0
@@ -371,19 +201,19 @@ def _shown(reading: Reading, together: Sequence[SensitivityResult], number: int)
     first = together[0]
     whole = _whole(reading, first, together)
     name = _name(first)
-    answer = _ANSWERS.get(first.method, _plain_answer)(reading, whole, together)
+    answer = ANSWERS.get(first.method, plain_answer)(reading, whole, together)
     table = doubt_tables.sensitivity_table(reading, whole, number)
     # E-values of a ratio of survival and of its complement say the same the other way round
     said = together[:1] if first.method == "e-value" else together
     directions = dict.fromkeys(clean(each.direction) for each in said if each.direction)
     return Doubt(
         name=name,
-        about=capital(_about(reading, whole) if len({*map(_measure, together)}) == 1 else "Several measures"),
+        about=capital(about(reading, whole) if len({*map(measure_of, together)}) == 1 else "Several measures"),
         answer=answer,
         direction="; ".join(directions),
         settings=_settings(reading, whole),
         assumptions=prose.bullets(dict.fromkeys(each for result in together for each in result.assumptions)),
-        table=None if table is None else replace(table, caption=f"{name}: {_about(reading, whole)}"),
+        table=None if table is None else replace(table, caption=f"{name}: {about(reading, whole)}"),
         findings=tuple({each.message: each for result in together for each in result.findings}.values()),
     )
 
@@ -406,7 +236,7 @@ def _whole(reading: Reading, first: SensitivityResult, together: Sequence[Sensit
     return replace(
         first,
         table=tuple(
-            {**({key: _setting(each.parameters.get(key))} if key else {}), **row}
+            {**({key: setting(each.parameters.get(key))} if key else {}), **row}
             for each in together
             for row in each.table
         ),
@@ -436,17 +266,9 @@ def _by_choice(result: SensitivityResult) -> Iterator[dict[str, Any]]:
 _WRITTEN = {"True": "yes", "False": "no"}
 
 
-def _setting(value: Any) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if len(value) > 1:
-            return "all of them together"
-        return "; ".join(str(each.get("name", each)) if isinstance(each, Mapping) else str(each) for each in value)
-    return str(value)
-
-
 def _e_value_row(result: SensitivityResult) -> dict[str, Any]:
     return {
-        "measure": capital(_measure(result)),
+        "measure": capital(measure_of(result)),
         "ratio": result.parameters.get("estimate"),
         "lower": result.parameters.get("estimate_lower"),
         "upper": result.parameters.get("estimate_upper"),
@@ -505,9 +327,9 @@ def _name(result: SensitivityResult) -> str:
         return "Strength of measured covariates"
     if result.method == "marginal sensitivity model" and result.target.get("measure") == "survival":
         return "Bounds of the survival curves"
-    if _kind(result) == _ODDS_TIPPING:
+    if kind_of(result) == ODDS_TIPPING:
         return "Where the bounds reach zero"
-    if _kind(result) == _ODDS_BENCHMARK:
+    if kind_of(result) == ODDS_BENCHMARK:
         return "What leaving a covariate out does to the odds of treatment"
     if result.method == "simulated confounder":
         return f"Simulated confounder, {'weighted' if 'weights' in result.parameters else 'multivariable model'}"
@@ -534,150 +356,6 @@ def _settings(reading: Reading, result: SensitivityResult) -> str:
     return "; ".join(
         f"{doubt_tables.sensitivity_label(key)}: {doubt_tables.scalar(reading, value)}" for key, value in said.items()
     )
-
-
-# --- what each found, in a few words --------------------------------------------------------------
-
-Together = Sequence[SensitivityResult]
-
-
-def _number(reading: Reading, result: SensitivityResult, value: float | None) -> str:
-    if value is None:
-        return "not reached"
-    if result.unit == "probability":
-        return f"{reading.numbers.number(100 * value, 1)} points"
-    unit = f" {clean(result.unit)}" if result.unit in ("days", "weeks", "months", "years") else ""
-    return f"{reading.numbers.number(value, 2)}{unit}"
-
-
-def _range(reading: Reading, result: SensitivityResult) -> str:
-    if result.lower is None or result.upper is None:
-        return ""
-    low, high = (_number(reading, result, each) for each in (result.lower, result.upper))
-    return low if low == high else reading.numbers.interval(low, high)
-
-
-def _plain_answer(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    if result.findings and result.value is None and not result.table:
-        return "could not be made"
-    found = _range(reading, result)
-    if result.value is None:
-        return f"from {found}" if found else "see the table" if result.table else "none"
-    said = _number(reading, result, result.value)
-    if not found or found == said:
-        return said
-    return f"{said}; in the rows {found}" if "range" in result.parameters else f"{said} ({found})"
-
-
-def _answer_e_value(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    chosen = next((each for each in together if each.parameters.get("preferred")), result)
-    limit = "" if chosen.bound is None else f"; for its interval, {reading.numbers.ratio(chosen.bound)}"
-    value = "none" if chosen.value is None else reading.numbers.ratio(chosen.value)
-    return f"{value} for the {_measure(chosen)}{limit}"
-
-
-def _answer_bias(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    if result.value is None:
-        return "none could be computed"
-    ratio = reading.numbers.ratio
-    if result.target.get("benchmark") is not None:
-        first = max(result.table, key=lambda row: float(row["bias_factor"]))
-        return f"at most {ratio(result.value)}, of {mid(clean(reading.covariate(str(first['covariate']))))}"
-    limit = "" if result.bound is None else f"; for the interval {ratio(result.bound)}"
-    return f"a factor of {ratio(result.value)} explains the estimate away{limit}"
-
-
-def _answer_left_out(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    if result.unit == "odds factor":
-        return _strongest_odds(reading)
-    return (
-        f"{_plain_answer(reading, result, together)}; most by {clean(str(result.parameters.get('strongest') or DASH))}"
-    )
-
-
-DASH = "\N{EN DASH}"
-
-
-def _answer_tipping(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    if not result.table:
-        limit = "" if result.bound is None else f"; for the interval {reading.numbers.ratio(result.bound)}"
-        return f"{_number(reading, result, result.value)}{limit}"
-    reached = [float(row["estimate"]) for row in result.table if row.get("estimate")]
-    if not reached:
-        return "no such confounder brings no effect"
-    least = min(reached, key=lambda ratio: max(ratio, 1 / ratio))
-    return f"in {len(reached)} of {len(result.table)} pairs of prevalences; a hazard ratio of {reading.numbers.ratio(least)} at the least"
-
-
-def _answer_probabilistic(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    return "; ".join(
-        f"{_setting(each.parameters.get('priors'))}: {_number(reading, each, each.value)} ({_range(reading, each)})"
-        for each in together
-    )
-
-
-def _answer_bounds(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    if result.value is None:
-        return f"with odds off by {reading.numbers.general(float(result.parameters.get('lambda') or 1))}, see the table"
-    widest = max(together, key=lambda each: float(each.parameters.get("lambda") or 1))
-    factor = reading.numbers.general(float(widest.parameters.get("lambda") or 1))
-    return f"{_number(reading, result, result.value)}; {_range(reading, widest)} with odds off by {factor}"
-
-
-def _answer_pairs(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    found = [each.value for each in together if each.value is not None]
-    if not found:
-        return "chance alone explains the difference within pairs"
-    return f"explained by chance from odds {reading.numbers.ratio(max(found))} times as high within a pair"
-
-
-def _answer_refuters(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    return "; ".join(
-        f"{clean(str(each.parameters.get('refuter')))} {_number(reading, each, each.value)}" for each in together
-    )
-
-
-def _answer_curve(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    counts, write = result.parameters, reading.numbers
-    return (
-        f"{write.count(int(counts.get('excluding_one') or 0))} of {write.count(int(counts.get('admissible') or 0))} admissible "
-        f"intervals exclude 1; median {_number(reading, result, result.value)}, {_range(reading, result)}"
-    )
-
-
-def _answer_trials(reading: Reading, result: SensitivityResult, together: Together) -> str:
-    found = [(each, row) for each in together if (row := _own_row(each)) is not None]
-    if not found:
-        return "see the table"
-    write = reading.numbers
-    apart = [write.number(each.value, 1) for each, _ in found if each.value is not None]
-    inside = sum(bool(row.get("estimate_agrees")) for _, row in found)
-    near = sum(bool(row.get("difference_agrees")) for _, row in found)
-    same = sum(bool(row.get("conclusion_agrees")) for _, row in found)
-    return (
-        f"it lies in {write.count(inside)} of {write.count(len(found))} published intervals; {write.count(near)} differ from it "
-        f"by no more than chance, and {write.count(same)} lead to the same conclusion; standard errors apart: {', '.join(apart)}"
-    )
-
-
-def _own_row(result: SensitivityResult) -> Mapping[str, Any] | None:
-    """Return the row of the estimate that a benchmark's answer is about."""
-    own = result.target.get("analysis"), result.target.get("population")
-    return next((row for row in result.table if (row.get("analysis"), row.get("population")) == own), None)
-
-
-_ANSWERS: Mapping[str, Callable[[Reading, SensitivityResult, Together], str]] = {
-    "e-value": _answer_e_value,
-    "bias factor": _answer_bias,
-    "leave one out": _answer_left_out,
-    "tipping point": _answer_tipping,
-    "probabilistic bias analysis": _answer_probabilistic,
-    "marginal sensitivity model": _answer_bounds,
-    "rosenbaum bounds": _answer_pairs,
-    "refuter": _answer_refuters,
-    "specification curve": _answer_curve,
-    "rct benchmark": _answer_trials,
-}
 
 
 # --- as text --------------------------------------------------------------------------------------

@@ -156,3 +156,12 @@ def scalar(reading: Reading, value: Any) -> str:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return ", ".join(scalar(reading, item) for item in value)
     return clean(str(value))
+
+
+def setting(value: Any) -> str:
+    """Write one setting of an analysis in few letters."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) > 1:
+            return "all of them together"
+        return "; ".join(str(each.get("name", each)) if isinstance(each, Mapping) else str(each) for each in value)
+    return str(value)

@@ -19,7 +19,7 @@ from typing import Any
 from markupsafe import Markup
 
 from causal_s4.protocol.vocabulary import Arm, Measure
-from causal_s4.report import checklists, doubt, explore, prose, tables
+from causal_s4.report import checklists, doubt, doubt_opening, explore, prose, tables
 from causal_s4.report.draft import Draft
 from causal_s4.report.drawing import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing
 from causal_s4.report.figures import file_suffix
@@ -402,7 +402,7 @@ class _Context:
         glance = self._present(doubt.at_a_glance(several))
         return {
             "contour": contour,
-            "paragraph": doubt.opening(self.reading),
+            "paragraph": doubt_opening.opening(self.reading),
             "glance": glance,
             "specifications": specifications,
             "questions": [

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from causal_s4.report import checklists, doubt, prose, tables
+from causal_s4.report import checklists, doubt, doubt_opening, prose, tables
 from causal_s4.report.archive import without_times
 from causal_s4.report.draft import Draft
 from causal_s4.report.drawing import Drawing
@@ -156,7 +156,7 @@ class _Writer:
             return
         contour, specifications = _OF_DOUBT
         self._figure(contour)
-        opening = " ".join(doubt.opening(self.reading))
+        opening = " ".join(doubt_opening.opening(self.reading))
         if opening:
             self.document.add_paragraph(_fit(opening))
         glance = doubt.at_a_glance(several)

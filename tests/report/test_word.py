@@ -12,7 +12,7 @@ import pytest
 from docx.oxml.ns import qn
 from fixtures import OS, RFS, make_protocol, make_result
 
-from causal_s4.report import doubt
+from causal_s4.report import doubt, doubt_opening
 from causal_s4.report.checklists import STROBE_RECORD, TARGET
 from causal_s4.report.drawing import SINGLE_COLUMN
 from causal_s4.report.plots import every_drawing
@@ -100,7 +100,7 @@ def test_doubt_is_told_as_on_the_page(document, reading):
     start = said.index("How much doubt it survives")
     end = said.index("Figures")
     several = doubt.by_question(reading)
-    assert " ".join(doubt.opening(reading)) in said[start:end]
+    assert " ".join(doubt_opening.opening(reading)) in said[start:end]
     headings = [said.index(question) for question, _ in several]
     assert headings == sorted(headings)
     glance = next(place for place in range(start, end) if body[place].tag == qn("w:tbl"))
